@@ -1,0 +1,1 @@
+//! The words on the wire, shared by server and client.

@@ -1,0 +1,1 @@
+//! The use-cases: validate, issue, rotate, revoke.
