@@ -23,21 +23,19 @@ pub struct Position {
     pub revision: i64,
 }
 
-/// One change to one key.
+/// One change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Its number.
     pub revision: i64,
-    /// The key that changed.
-    pub key: KeyId,
-    /// The account that the key counts against.
-    pub account: AccountId,
+    /// The key that changed, and the account that it counts against; `None` if it was an admin token.
+    pub key: Option<(KeyId, AccountId)>,
 }
 
 /// What a follower has to do after reading from the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Forget these keys.
+    /// Forget what these changes touch.
     Forget(Vec<Change>),
     /// Forget everything: the position is unknown, or no longer kept.
     ForgetAll,
@@ -100,7 +98,7 @@ impl Follower {
         };
         let remembered_from = position.revision - self.ring.len() as i64;
         read_at.revision >= remembered_from
-            && !self.ring.iter().rev().take_while(|c| c.revision > read_at.revision).any(|c| c.key == key)
+            && !self.ring.iter().rev().take_while(|c| c.revision > read_at.revision).any(|c| c.key.is_some_and(|(changed, _)| changed == key))
     }
 
     fn start_anew(&mut self, head: Position, sent: Elapsed) -> Step {
@@ -134,7 +132,7 @@ mod tests {
     }
 
     fn change(revision: i64, number: i64) -> Change {
-        Change { revision, key: key(number), account: key(number).into() }
+        Change { revision, key: Some((key(number), key(number).into())) }
     }
 
     fn follower(revision: i64) -> Follower {

@@ -1,1 +1,29 @@
-//! The memory: SQLite or PostgreSQL behind one Store.
+//! The memory of the service: SQLite or PostgreSQL behind one [`Store`], chosen by the URL's scheme.
+//!
+//! Only this crate names SQL. Every method is a whole operation, atomic by itself; no transaction leaks
+//! out. Operations are written once and compiled for both databases (see `database.rs`); where the two
+//! need different SQL, the two texts stand side by side.
+
+mod allotments;
+mod bell;
+mod change;
+mod database;
+mod error;
+mod feed;
+mod holders;
+mod keys;
+mod migrations;
+mod open;
+mod postgres;
+mod sqlite;
+mod tokens;
+
+pub use allotments::AccountAsk;
+pub use bell::Bell;
+pub use change::{About, Note, Standing, Writes};
+pub use database::Store;
+pub use error::StoreError;
+pub use feed::FeedPage;
+pub use keys::{FoundKey, Key, KeyFilter, ListedKey, NewKey};
+pub use open::{NowFn, OpenError, StoreOptions, sqlite_path};
+pub use tokens::{NewToken, Token, TokenFilter};

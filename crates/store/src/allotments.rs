@@ -1,0 +1,295 @@
+//! Allotments: which process may admit how many requests of an account in an hour.
+//!
+//! One statement decides and writes, for many accounts at once: `allotted = used + min(want, what the
+//! limit leaves)`. On PostgreSQL the accounts are locked first, in the order of their ids, so that the
+//! statement sees what every earlier one wrote; SQLite has one writer. The statement names the hour by
+//! the store's own clock, and never an earlier one than was ever named.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use hokusai_core::allotment::{Answer, Ask};
+use hokusai_core::id::{AccountId, HolderId};
+use hokusai_core::time::{Hour, Timestamp};
+
+use crate::StoreError;
+use crate::database::{Store, both, run};
+use crate::keys::damaged;
+
+/// One account's message.
+#[derive(Clone, Copy, Debug)]
+pub struct AccountAsk {
+    /// The account.
+    pub account: AccountId,
+    /// What the holder says of it.
+    pub ask: Ask,
+}
+
+/// What the deciding statement wrote.
+#[derive(sqlx::FromRow)]
+pub(crate) struct AllottedRow {
+    account_id: String,
+    hour: i64,
+    seq: i64,
+    allotted: i64,
+    used: i64,
+    asked_at: i64,
+}
+
+/// How an account stands after it.
+#[derive(sqlx::FromRow)]
+pub(crate) struct AccountRow {
+    account_id: String,
+    rate_limit_per_hour: i64,
+    allotted: i64,
+    holders: i64,
+    reclaimable: bool,
+    living: bool,
+}
+
+impl Store {
+    /// Carries the messages of `holder` out in one transaction, and answers each that was new, in the order
+    /// of `asks`. An account may occur once.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer; the whole may have happened all the same, which the
+    /// next message about an account puts right.
+    pub async fn allot(&self, holder: HolderId, asks: &[AccountAsk]) -> Result<Vec<Option<Answer>>, StoreError> {
+        let (allotted, accounts) = run!(self, allot(holder, asks))?;
+        let accounts: HashMap<&str, &AccountRow> =
+            accounts.iter().map(|row| (row.account_id.as_str(), row)).collect();
+        let mut answers = HashMap::new();
+        for row in &allotted {
+            let account = accounts.get(row.account_id.as_str()).ok_or(StoreError::Damaged { what: "account" })?;
+            let id: AccountId = row.account_id.parse().map_err(damaged("account"))?;
+            answers.insert(id, answer(row, account)?);
+        }
+        Ok(asks.iter().map(|ask| answers.remove(&ask.account)).collect())
+    }
+
+    /// Drops the counts of hours before `hour`, at most `most` of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn prune_allotments(&self, hour: Hour, most: i64) -> Result<(), StoreError> {
+        run!(self, prune_allotments(hour, most))
+    }
+}
+
+fn answer(row: &AllottedRow, account: &AccountRow) -> Result<Answer, StoreError> {
+    let count = |number: i64| u32::try_from(number).map_err(damaged("allotment"));
+    let hour = Hour(row.hour);
+    let expires_in = u64::try_from(hour.end().0 - row.asked_at).unwrap_or(0);
+    Ok(Answer {
+        seq: row.seq,
+        hour,
+        allotted: count(row.allotted)?,
+        expires_in: Duration::from_micros(expires_in),
+        limit: count(account.rate_limit_per_hour)?,
+        left: count((account.rate_limit_per_hour - account.allotted).max(0))?,
+        holders: count(account.holders)?,
+        reclaimable: account.reclaimable,
+        living: account.living,
+    })
+}
+
+/// The messages as a JSON array of arrays. Account ids are UUIDs, so nothing needs escaping.
+fn json(asks: &[AccountAsk]) -> String {
+    let rows: Vec<String> = asks
+        .iter()
+        .map(|AccountAsk { account, ask }| {
+            let hour = ask.hour.map_or(-1, |hour| hour.0);
+            format!("[\"{account}\",{hour},{},{},{}]", ask.seq, ask.used, ask.want)
+        })
+        .collect();
+    format!("[{}]", rows.join(","))
+}
+
+/// Locks the accounts of the messages, in one order for all. SQLite has one writer and needs no lock.
+const LOCK_SQLITE: &str = "select account_id from accounts where false and $1 is null";
+const LOCK_POSTGRES: &str = "select account_id from accounts
+    where account_id in (select value ->> 0 from json_array_elements($1::json))
+    order by account_id for update";
+
+/// The messages and the store's hour, as the statements below begin. `$1` now, `$2` holder, `$3` messages.
+macro_rules! sqlite_messages {
+    ($rest:literal) => {
+        concat!(
+            "with clock (now, hour) as (select $1, max($1 / 3600000000, (select hour from latest_hour))),
+             message (account_id, hour, seq, used, want) as (select value ->> 0, value ->> 1, value ->> 2,
+                value ->> 3, value ->> 4 from json_each($3)) ",
+            $rest
+        )
+    };
+}
+macro_rules! postgres_messages {
+    ($rest:literal) => {
+        concat!(
+            "with clock (now, hour) as materialized (select instant.now,
+                greatest(instant.now / 3600000000, (select hour from latest_hour))
+                from (select store_now($1) as now) as instant),
+             message (account_id, hour, seq, used, want) as (select value ->> 0, (value ->> 1)::bigint,
+                (value ->> 2)::bigint, (value ->> 3)::bigint, (value ->> 4)::bigint
+                from json_array_elements($3::json)) ",
+            $rest
+        )
+    };
+}
+
+const ALLOT_SQLITE: &str = sqlite_messages!(
+    "insert into allotments (hour, account_id, holder, seq, allotted, used, asked_at)
+     select hour, account_id, $2, seq, used + max(0, min(want, open - used)), used, now
+     from (
+        select c.hour, c.now, m.account_id, m.seq,
+            case when m.hour = c.hour then m.used else 0 end as used,
+            case when exists (select 1 from keys k where k.account_id = m.account_id
+                and k.revoked_at is null and coalesce(k.grace_until > c.now, true)
+                and coalesce(k.expires_at > c.now, true)) then m.want else 0 end as want,
+            a.rate_limit_per_hour - coalesce((select sum(o.allotted) from allotments o
+                where o.hour = c.hour and o.account_id = m.account_id and o.holder <> $2), 0) as open
+        from message m join accounts a on a.account_id = m.account_id cross join clock c)
+     where true
+     on conflict (hour, account_id, holder) do update
+        set seq = excluded.seq, allotted = excluded.allotted, used = excluded.used, asked_at = excluded.asked_at
+        where excluded.seq > allotments.seq
+     returning account_id, hour, seq, allotted, used, asked_at"
+);
+const ALLOT_POSTGRES: &str = postgres_messages!(
+    "insert into allotments (hour, account_id, holder, seq, allotted, used, asked_at)
+     select hour, account_id, $2, seq, used + greatest(0, least(want, open - used)), used, now
+     from (
+        select c.hour, c.now, m.account_id, m.seq,
+            case when m.hour = c.hour then m.used else 0 end as used,
+            case when exists (select 1 from keys k where k.account_id = m.account_id
+                and k.revoked_at is null and coalesce(k.grace_until > c.now, true)
+                and coalesce(k.expires_at > c.now, true)) then m.want else 0 end as want,
+            a.rate_limit_per_hour - coalesce((select sum(o.allotted) from allotments o
+                where o.hour = c.hour and o.account_id = m.account_id and o.holder <> $2), 0)::bigint as open
+        from message m join accounts a on a.account_id = m.account_id cross join clock c) as standing
+     on conflict (hour, account_id, holder) do update
+        set seq = excluded.seq, allotted = excluded.allotted, used = excluded.used, asked_at = excluded.asked_at
+        where excluded.seq > allotments.seq
+     returning account_id, hour, seq, allotted, used, asked_at"
+);
+
+/// What was spent in an hour that is over is only noted: nothing of that hour can be had any longer.
+const SETTLE_SQLITE: &str = sqlite_messages!(
+    "update allotments set seq = message.seq, used = message.used, allotted = message.used
+     from message cross join clock
+     where message.hour < clock.hour and allotments.hour = message.hour
+        and allotments.account_id = message.account_id and allotments.holder = $2
+        and message.seq > allotments.seq"
+);
+const SETTLE_POSTGRES: &str = postgres_messages!(
+    "update allotments set seq = message.seq, used = message.used, allotted = message.used
+     from message cross join clock
+     where message.hour < clock.hour and allotments.hour = message.hour
+        and allotments.account_id = message.account_id and allotments.holder = $2
+        and message.seq > allotments.seq"
+);
+
+/// How the accounts stand. `$1` hour, `$2` now, `$3` holder, `$4` messages.
+macro_rules! account_rows {
+    ($messages:literal) => {
+        concat!(
+            "select a.account_id, a.rate_limit_per_hour,
+                cast(coalesce(sum(o.allotted), 0) as bigint) as allotted,
+                sum(case when o.asked_at > $2 - 20000000 then 1 else 0 end) as holders,
+                coalesce(max(case when o.holder <> $3 and o.allotted > o.used and h.seen_at > $2 - 20000000
+                    then 1 else 0 end), 0) = 1 as reclaimable,
+                exists (select 1 from keys k where k.account_id = a.account_id and k.revoked_at is null
+                    and coalesce(k.grace_until > $2, true) and coalesce(k.expires_at > $2, true)) as living
+             from accounts a
+             left join allotments o on o.hour = $1 and o.account_id = a.account_id
+             left join holders h on h.holder = o.holder
+             where a.account_id in (select value ->> 0 from ",
+            $messages,
+            ") group by a.account_id, a.rate_limit_per_hour"
+        )
+    };
+}
+
+both! {
+    pub(crate) async fn allot(
+        db: &Db,
+        holder: HolderId,
+        asks: &[AccountAsk],
+    ) -> Result<(Vec<AllottedRow>, Vec<AccountRow>), StoreError> {
+        let (messages, holder) = (json(asks), holder.to_string());
+        let mut tx = db.begin().await?;
+        sqlx::query(either(LOCK_SQLITE, LOCK_POSTGRES)).bind(&messages).execute(&mut *tx).await?;
+        let allotted: Vec<AllottedRow> = sqlx::query_as(either(ALLOT_SQLITE, ALLOT_POSTGRES))
+            .bind(db.injected_now())
+            .bind(&holder)
+            .bind(&messages)
+            .fetch_all(&mut *tx)
+            .await?;
+        let Some(first) = allotted.first() else { return Ok((Vec::new(), Vec::new())) };
+        let (hour, now) = (Hour(first.hour), Timestamp(first.asked_at));
+        if asks.iter().any(|ask| ask.ask.hour.is_some_and(|asked| asked < hour)) {
+            sqlx::query(either(SETTLE_SQLITE, SETTLE_POSTGRES))
+                .bind(db.injected_now())
+                .bind(&holder)
+                .bind(&messages)
+                .execute(&mut *tx)
+                .await?;
+        }
+        let accounts: Vec<AccountRow> = sqlx::query_as(either(
+            account_rows!("json_each($4)"),
+            account_rows!("json_array_elements($4::json)"),
+        ))
+        .bind(hour.0)
+        .bind(now.0)
+        .bind(&holder)
+        .bind(&messages)
+        .fetch_all(&mut *tx)
+        .await?;
+        mark_dry(&mut tx, asks, &allotted, &accounts, now).await?;
+        name_hour(&mut tx, hour).await?;
+        tx.commit().await?;
+        Ok((allotted, accounts))
+    }
+
+    /// Tells the other holders of accounts that want more while others may have unspent units; at most
+    /// four times a second for each.
+    async fn mark_dry(
+        tx: &mut Connection,
+        asks: &[AccountAsk],
+        allotted: &[AllottedRow],
+        accounts: &[AccountRow],
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        for account in accounts.iter().filter(|account| account.reclaimable) {
+            let Some(row) = allotted.iter().find(|row| row.account_id == account.account_id) else { continue };
+            let got = row.allotted - row.used;
+            if !asks.iter().any(|ask| ask.ask.seq == row.seq && got < i64::from(ask.ask.want)) {
+                continue;
+            }
+            let mark = "insert into dry_accounts (account_id, at) values ($1, $2)
+                on conflict (account_id) do update set at = excluded.at
+                where dry_accounts.at <= excluded.at - 250000";
+            sqlx::query(mark).bind(&account.account_id).bind(now.0).execute(&mut *tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Remembers the hour, once in each. Always the last lock that is taken.
+    async fn name_hour(tx: &mut Connection, hour: Hour) -> Result<(), sqlx::Error> {
+        let known: i64 = sqlx::query_scalar("select hour from latest_hour").fetch_one(&mut *tx).await?;
+        if known < hour.0 {
+            sqlx::query("update latest_hour set hour = $1 where hour < $1").bind(hour.0).execute(tx).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn prune_allotments(db: &Db, hour: Hour, most: i64) -> Result<(), StoreError> {
+        let prune = either(
+            "delete from allotments where (hour, account_id, holder) in
+                (select hour, account_id, holder from allotments where hour < $1 order by hour limit $2)",
+            "delete from allotments where ctid in
+                (select ctid from allotments where hour < $1 order by hour limit $2)",
+        );
+        sqlx::query(prune).bind(hour.0).bind(most).execute(db.write()).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! The two databases behind one store, and the macros that let one body serve both.
+
+use std::future::Future;
+use std::time::Duration;
+
+use hokusai_core::audit::AuditKey;
+
+use crate::StoreError;
+use crate::{postgres, sqlite};
+
+/// A store. Cheap to share; all methods take `&self`.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) database: Database,
+    pub(crate) audit_key: AuditKey,
+    pub(crate) timeout: Duration,
+}
+
+/// The pools of one database. Both offer `read`, `begin` and `injected_now` under the same names.
+#[derive(Debug)]
+pub(crate) enum Database {
+    Sqlite(sqlite::Db),
+    Postgres(postgres::Db),
+}
+
+/// Compiles functions once for each database. Inside, `Db`, `Connection`, `either` and `now` are those of
+/// the database at hand, and `keys_here` and `tokens_here` are its statements for keys and tokens.
+macro_rules! both {
+    ($($item:item)*) => {
+        pub(crate) mod on_sqlite {
+            #[allow(clippy::wildcard_imports, reason = "the body sees what stands around the macro")]
+            use super::*;
+            #[allow(unused_imports, reason = "not every body needs all of the dialect")]
+            use crate::{
+                keys::on_sqlite as keys_here,
+                sqlite::{Connection, Db, either, now},
+                tokens::on_sqlite as tokens_here,
+            };
+            $($item)*
+        }
+        pub(crate) mod on_postgres {
+            #[allow(clippy::wildcard_imports, reason = "the body sees what stands around the macro")]
+            use super::*;
+            #[allow(unused_imports, reason = "not every body needs all of the dialect")]
+            use crate::{
+                keys::on_postgres as keys_here,
+                postgres::{Connection, Db, either, now},
+                tokens::on_postgres as tokens_here,
+            };
+            $($item)*
+        }
+    };
+}
+pub(crate) use both;
+
+/// Runs one of those functions on the store's database, within the store's time limit.
+macro_rules! run {
+    ($store:expr, $operation:ident($($argument:expr),*)) => {
+        match &$store.database {
+            $crate::database::Database::Sqlite(db) => {
+                $store.within_time(on_sqlite::$operation(db, $($argument),*)).await
+            }
+            $crate::database::Database::Postgres(db) => {
+                $store.within_time(on_postgres::$operation(db, $($argument),*)).await
+            }
+        }
+    };
+}
+pub(crate) use run;
+
+impl Store {
+    /// Waits for an operation, but not longer than the store's time limit: a caller is told then that the
+    /// store does not answer, and what was under way may or may not have happened.
+    pub(crate) async fn within_time<T>(
+        &self,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        tokio::time::timeout(self.timeout, operation).await.unwrap_or(Err(StoreError::TimedOut))
+    }
+
+    /// Database connections that serve reads.
+    #[must_use]
+    pub fn read_connections(&self) -> u32 {
+        match &self.database {
+            Database::Sqlite(db) => db.read().options().get_max_connections(),
+            Database::Postgres(db) => db.read().options().get_max_connections(),
+        }
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is none.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        run!(self, ping())
+    }
+
+    /// Moves what was written into the main file, a bit at a time (SQLite); nothing to do on PostgreSQL.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        match &self.database {
+            Database::Sqlite(db) => db.checkpoint().await,
+            Database::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Ends all connections; what is under way is waited for.
+    pub async fn close(&self) {
+        match &self.database {
+            Database::Sqlite(db) => db.close().await,
+            Database::Postgres(db) => db.close().await,
+        }
+    }
+}
+
+both! {
+    pub(crate) async fn ping(db: &Db) -> Result<(), StoreError> {
+        // Reads a real row: a bare `select 1` would not notice a lost file.
+        sqlx::query("select revision from authority").fetch_one(db.read()).await?;
+        Ok(())
+    }
+}

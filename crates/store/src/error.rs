@@ -1,0 +1,19 @@
+//! What can go wrong with a store that is open.
+
+/// A failed operation. In every case nothing was half done; after [`StoreError::TimedOut`] the whole may
+/// still have happened.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or could not be reached.
+    #[error("the database is not available")]
+    Unavailable(#[from] sqlx::Error),
+    /// The database did not answer in time.
+    #[error("the database did not answer in time")]
+    TimedOut,
+    /// A row does not read as what was written there.
+    #[error("the database holds an unreadable {what}")]
+    Damaged {
+        /// What could not be read.
+        what: &'static str,
+    },
+}

@@ -1,0 +1,70 @@
+//! The register of living holders: the processes that admit requests from memory.
+
+use hokusai_core::id::HolderId;
+
+use crate::StoreError;
+use crate::database::{Store, both, run};
+
+impl Store {
+    /// Says that `holder` lives and has applied the feed up to `revision`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn register_holder(&self, holder: HolderId, kind: &str, revision: i64) -> Result<(), StoreError> {
+        run!(self, register_holder(holder, kind, revision))
+    }
+
+    /// Says that `holder` admits nothing any longer.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn forget_holder(&self, holder: HolderId) -> Result<(), StoreError> {
+        run!(self, forget_holder(holder))
+    }
+
+    /// Drops holders that were last seen before `before` (microseconds).
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn prune_holders(&self, before: i64) -> Result<(), StoreError> {
+        run!(self, prune_holders(before))
+    }
+}
+
+both! {
+    pub(crate) async fn register_holder(
+        db: &Db,
+        holder: HolderId,
+        kind: &str,
+        revision: i64,
+    ) -> Result<(), StoreError> {
+        db.check_file()?;
+        let register = either(
+            "insert into holders (holder, kind, seen_at, revision) values ($1, $2, $3, $4)
+             on conflict (holder) do update set seen_at = excluded.seen_at, revision = excluded.revision",
+            "insert into holders (holder, kind, seen_at, revision) values ($1, $2, store_now($3), $4)
+             on conflict (holder) do update set seen_at = excluded.seen_at, revision = excluded.revision",
+        );
+        sqlx::query(register)
+            .bind(holder.to_string())
+            .bind(kind)
+            .bind(db.injected_now())
+            .bind(revision)
+            .execute(db.write())
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn forget_holder(db: &Db, holder: HolderId) -> Result<(), StoreError> {
+        sqlx::query("delete from holders where holder = $1")
+            .bind(holder.to_string())
+            .execute(db.write())
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn prune_holders(db: &Db, before: i64) -> Result<(), StoreError> {
+        sqlx::query("delete from holders where seen_at < $1").bind(before).execute(db.write()).await?;
+        Ok(())
+    }
+}

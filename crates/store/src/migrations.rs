@@ -1,0 +1,60 @@
+//! The schema's history, embedded: the same numbers and names for both databases, only ever appended to.
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{PgPool, SqlSafeStr as _, SqlitePool};
+
+use crate::OpenError;
+
+macro_rules! history {
+    ($database:literal: $($number:literal $name:literal),* $(,)?) => {
+        vec![$((
+            $number,
+            $name,
+            include_str!(concat!("../migrations/", $database, "/", stringify!($number), "_", $name, ".sql")),
+        )),*]
+    };
+}
+
+macro_rules! histories {
+    ($($entry:tt)*) => {
+        fn sqlite() -> Vec<(i64, &'static str, &'static str)> {
+            history!("sqlite": $($entry)*)
+        }
+        fn postgres() -> Vec<(i64, &'static str, &'static str)> {
+            history!("postgres": $($entry)*)
+        }
+    };
+}
+
+histories!(
+    0001 "authority",
+    0002 "keys",
+    0003 "allotments",
+    0004 "admin_tokens",
+    0005 "audit",
+);
+
+pub(crate) async fn on_sqlite(pool: &SqlitePool) -> Result<(), OpenError> {
+    let migrator = migrator(sqlite());
+    migrator.run(pool).await.map_err(|error| explain(error, &migrator))
+}
+
+pub(crate) async fn on_postgres(pool: &PgPool) -> Result<(), OpenError> {
+    let migrator = migrator(postgres());
+    migrator.run(pool).await.map_err(|error| explain(error, &migrator))
+}
+
+fn migrator(history: Vec<(i64, &'static str, &'static str)>) -> Migrator {
+    let migrations = history.into_iter().map(|(number, name, sql)| {
+        Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+fn explain(error: MigrateError, migrator: &Migrator) -> OpenError {
+    let known = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
+    match error {
+        MigrateError::VersionMissing(found) if found > known => OpenError::NewerSchema { found, known },
+        other => OpenError::Migration(other),
+    }
+}

@@ -1,0 +1,109 @@
+//! PostgreSQL: one pool, for any number of nodes.
+
+use std::str::FromStr;
+
+use hokusai_core::time::Timestamp;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{Connection as _, Postgres, Transaction};
+
+use crate::StoreError;
+use crate::open::{NowFn, OpenError, StoreOptions};
+
+pub(crate) type Connection = PgConnection;
+
+/// The channel that rings when the feed grows.
+pub(crate) const CHANNEL: &str = "hokusai_changes";
+
+#[derive(Debug)]
+pub(crate) struct Db {
+    pool: PgPool,
+    /// Set in tests alone; else the database's own clock counts.
+    injected: Option<NowFn>,
+    /// Whether to be rung when the feed grows, besides looking for oneself.
+    pub(crate) listen: bool,
+}
+
+/// The text for this database.
+pub(crate) const fn either(_sqlite: &'static str, postgres: &'static str) -> &'static str {
+    postgres
+}
+
+/// The store's clock.
+pub(crate) async fn now(db: &Db, connection: &mut Connection) -> Result<Timestamp, StoreError> {
+    let now = sqlx::query_scalar("select store_now($1)").bind(db.injected_now()).fetch_one(connection).await?;
+    Ok(Timestamp(now))
+}
+
+impl Db {
+    pub(crate) async fn open(url: &str, options: &StoreOptions) -> Result<Self, OpenError> {
+        let connect = PgConnectOptions::from_str(url)
+            .map_err(|_| OpenError::Url)?
+            .application_name("hokusai")
+            // PgBouncer refuses this parameter, and no floating-point number is stored here.
+            .extra_float_digits(None);
+        refuse_transaction_pooling(&connect).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections)
+            .acquire_timeout(options.timeout)
+            .connect_with(connect)
+            .await?;
+        let injected = options.inject_now_into_postgres.then(|| options.now.clone());
+        Ok(Self { pool, injected, listen: options.listen })
+    }
+
+    pub(crate) fn read(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub(crate) fn write(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.pool.begin().await
+    }
+
+    /// PostgreSQL notices by itself.
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "SQLite does not")]
+    pub(crate) fn check_file(&self) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+
+    /// The instant that statements take as now; `None`: the database's own.
+    pub(crate) fn injected_now(&self) -> Option<i64> {
+        self.injected.as_ref().map(|now| now.now().0)
+    }
+
+    /// Rings for the other nodes once the transaction commits.
+    pub(crate) async fn announce(&self, connection: &mut Connection) -> Result<(), sqlx::Error> {
+        sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(connection).await?;
+        Ok(())
+    }
+
+    /// Nothing to do after the commit: see [`Db::announce`].
+    #[expect(clippy::unused_self, reason = "SQLite announces here")]
+    pub(crate) fn announced(&self) {}
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Refuses a pooler that lends a server connection for one transaction at a time: prepared statements
+/// would meet another client's, and give its answers. Two connections held at once that are served by
+/// the same backend, or one whose backend changes, show it.
+async fn refuse_transaction_pooling(connect: &PgConnectOptions) -> Result<(), OpenError> {
+    let mut one = PgConnection::connect_with(connect).await?;
+    let mut other = PgConnection::connect_with(connect).await?;
+    let first = (backend(&mut one).await?, backend(&mut other).await?);
+    let second = (backend(&mut one).await?, backend(&mut other).await?);
+    // A connection that fails to close is closed by the server.
+    let _ = (one.close().await, other.close().await);
+    if first.0 == first.1 || first != second { Err(OpenError::TransactionPooling) } else { Ok(()) }
+}
+
+/// The server process behind a connection. Asked without a prepared statement, which such a pooler breaks.
+async fn backend(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    use sqlx::Row as _;
+    sqlx::raw_sql("select pg_backend_pid()").fetch_one(connection).await?.try_get(0)
+}

@@ -1,0 +1,155 @@
+//! SQLite: one connection that writes, several that read, and a lock that keeps other processes out.
+//!
+//! WAL with `synchronous=FULL`: what was answered is on disk. The log is moved into the main file by a
+//! background job on a connection of its own, so that no caller waits for it.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hokusai_core::time::Timestamp;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, Transaction};
+use tokio::sync::Notify;
+
+use crate::StoreError;
+use crate::open::{NowFn, OpenError, StoreOptions};
+
+pub(crate) type Connection = SqliteConnection;
+
+/// Above this many pages (64 MiB) the log is emptied in one go, for which writers wait.
+const LONG_LOG: i64 = 16_384;
+
+#[derive(Debug)]
+pub(crate) struct Db {
+    write: SqlitePool,
+    read: SqlitePool,
+    upkeep: SqlitePool,
+    now: NowFn,
+    /// Rung after each change: the feed's followers are all in this process.
+    pub(crate) changed: Arc<Notify>,
+    path: PathBuf,
+    inode: u64,
+    /// Held for as long as the store is open.
+    _lock: File,
+}
+
+/// The text for this database.
+pub(crate) const fn either(sqlite: &'static str, _postgres: &'static str) -> &'static str {
+    sqlite
+}
+
+/// The store's clock.
+#[expect(clippy::unused_async, reason = "PostgreSQL has to be asked")]
+pub(crate) async fn now(db: &Db, _connection: &mut Connection) -> Result<Timestamp, StoreError> {
+    Ok(db.now.now())
+}
+
+impl Db {
+    pub(crate) async fn open(path: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
+        let lock = lock(path)?;
+        create_private(path).map_err(|source| OpenError::Unusable { path: path.to_owned(), source })?;
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(2))
+            .pragma("cache_size", "-2048")
+            .pragma("wal_autocheckpoint", "0");
+        let pool = |most| {
+            SqlitePoolOptions::new()
+                .max_connections(most)
+                .acquire_timeout(options.timeout)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_before_acquire(false)
+        };
+        let write = pool(1).connect_with(connect.clone()).await?;
+        let upkeep = pool(1).connect_lazy_with(connect.clone());
+        let read = pool(options.connections).connect_lazy_with(connect.pragma("query_only", "on"));
+        let inode = inode(path).map_err(|source| OpenError::Unusable { path: path.to_owned(), source })?;
+        let (now, changed) = (options.now.clone(), Arc::new(Notify::new()));
+        Ok(Self { write, read, upkeep, now, changed, path: path.to_owned(), inode, _lock: lock })
+    }
+
+    pub(crate) fn read(&self) -> &SqlitePool {
+        &self.read
+    }
+
+    pub(crate) fn write(&self) -> &SqlitePool {
+        &self.write
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.check_file()?;
+        self.write.begin_with("begin immediate").await
+    }
+
+    /// SQLite goes on writing into a file that was deleted or replaced; what is written there is lost.
+    pub(crate) fn check_file(&self) -> Result<(), sqlx::Error> {
+        match inode(&self.path)? {
+            same if same == self.inode => Ok(()),
+            _ => Err(sqlx::Error::Io(io::Error::other("the database file was replaced; restart to use the new one"))),
+        }
+    }
+
+    /// The instant that statements take as now.
+    pub(crate) fn injected_now(&self) -> Option<i64> {
+        Some(self.now.now().0)
+    }
+
+    /// Nothing to do inside the transaction: see [`Db::announced`].
+    #[expect(clippy::unused_async, clippy::unused_self, reason = "PostgreSQL announces inside")]
+    pub(crate) async fn announce(&self, _connection: &mut Connection) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+
+    /// Wakes the followers, after the commit.
+    pub(crate) fn announced(&self) {
+        self.changed.notify_one();
+    }
+
+    pub(crate) async fn checkpoint(&self) -> Result<(), StoreError> {
+        let (_, log, _): (i64, i64, i64) =
+            sqlx::query_as("pragma wal_checkpoint(passive)").fetch_one(&self.upkeep).await?;
+        if log > LONG_LOG {
+            sqlx::query("pragma wal_checkpoint(truncate)").execute(&self.upkeep).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn close(&self) {
+        self.read.close().await;
+        self.upkeep.close().await;
+        // A clean end leaves no log behind; if this fails, the next start reads the log.
+        let _ = sqlx::query("pragma wal_checkpoint(truncate)").execute(&self.write).await;
+        self.write.close().await;
+    }
+}
+
+fn inode(path: &Path) -> io::Result<u64> {
+    fs::metadata(path).map(|metadata| metadata.ino())
+}
+
+/// Makes the file, readable by its owner alone, before SQLite would make it readable by all.
+fn create_private(path: &Path) -> io::Result<()> {
+    File::options().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
+}
+
+/// Takes the lock file next to the database; the system drops it when the process ends, however it ends.
+fn lock(database: &Path) -> Result<File, OpenError> {
+    let path = database.with_added_extension("lock");
+    let unusable = |source| OpenError::Unusable { path: path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: database.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
