@@ -255,9 +255,8 @@ impl Allotment {
     /// While a message is under way the store may already have carried it out: then no more than
     /// `used + want` is this holder's.
     fn ceiling(&self) -> u32 {
-        self.asked.map_or(self.allotted, |asked| {
-            self.allotted.min(asked.ask.used.saturating_add(asked.ask.want))
-        })
+        self.asked
+            .map_or(self.allotted, |asked| self.allotted.min(asked.ask.used.saturating_add(asked.ask.want)))
     }
 
     fn unspent(&self) -> u32 {

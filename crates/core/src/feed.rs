@@ -98,7 +98,12 @@ impl Follower {
         };
         let remembered_from = position.revision - self.ring.len() as i64;
         read_at.revision >= remembered_from
-            && !self.ring.iter().rev().take_while(|c| c.revision > read_at.revision).any(|c| c.key.is_some_and(|(changed, _)| changed == key))
+            && !self
+                .ring
+                .iter()
+                .rev()
+                .take_while(|c| c.revision > read_at.revision)
+                .any(|c| c.key.is_some_and(|(changed, _)| changed == key))
     }
 
     fn start_anew(&mut self, head: Position, sent: Elapsed) -> Step {
@@ -155,7 +160,8 @@ mod tests {
         assert_eq!(follower(5).apply(at(7), vec![change(7, 2)], Elapsed(1)), Step::ForgetAll);
         assert_eq!(follower(5).apply(at(7), vec![change(6, 2)], Elapsed(1)), Step::ForgetAll);
         assert_eq!(follower(5).apply(at(7), vec![], Elapsed(1)), Step::ForgetAll);
-        let elsewhere = Position { epoch: "018f0000-0000-7000-8000-000000000002".parse().unwrap(), revision: 5 };
+        let elsewhere =
+            Position { epoch: "018f0000-0000-7000-8000-000000000002".parse().unwrap(), revision: 5 };
         assert_eq!(follower(5).apply(elsewhere, vec![], Elapsed(1)), Step::ForgetAll);
     }
 

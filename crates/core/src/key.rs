@@ -261,7 +261,8 @@ mod tests {
 
     #[test]
     fn texts_of_other_forms_are_no_keys() {
-        for text in ["", "hk_live_", "hk_live_é", "sk_live_0000", "hk_live_00000000000000000000000000000000"] {
+        for text in ["", "hk_live_", "hk_live_é", "sk_live_0000", "hk_live_00000000000000000000000000000000"]
+        {
             assert!(PresentedKey::parse(text).is_none(), "{text}");
         }
     }

@@ -178,7 +178,11 @@ mod tests {
         }
     }
 
-    fn attempt<'a>(service: Option<&'a str>, scope: Option<&'a str>, client: ClientAddress<'a>) -> Attempt<'a> {
+    fn attempt<'a>(
+        service: Option<&'a str>,
+        scope: Option<&'a str>,
+        client: ClientAddress<'a>,
+    ) -> Attempt<'a> {
         Attempt { service_id: service, required_scope: scope, client }
     }
 
@@ -190,7 +194,11 @@ mod tests {
             (Some("website"), None),
             (Some("ml-platform"), None),
         ] {
-            assert_eq!(judge(&key(), &attempt(service, scope, ANYWHERE), NOW), Ok(()), "{service:?} {scope:?}");
+            assert_eq!(
+                judge(&key(), &attempt(service, scope, ANYWHERE), NOW),
+                Ok(()),
+                "{service:?} {scope:?}"
+            );
         }
     }
 

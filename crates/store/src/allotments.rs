@@ -54,13 +54,18 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the database does not answer; the whole may have happened all the same, which the
     /// next message about an account puts right.
-    pub async fn allot(&self, holder: HolderId, asks: &[AccountAsk]) -> Result<Vec<Option<Answer>>, StoreError> {
+    pub async fn allot(
+        &self,
+        holder: HolderId,
+        asks: &[AccountAsk],
+    ) -> Result<Vec<Option<Answer>>, StoreError> {
         let (allotted, accounts) = run!(self, allot(holder, asks))?;
         let accounts: HashMap<&str, &AccountRow> =
             accounts.iter().map(|row| (row.account_id.as_str(), row)).collect();
         let mut answers = HashMap::new();
         for row in &allotted {
-            let account = accounts.get(row.account_id.as_str()).ok_or(StoreError::Damaged { what: "account" })?;
+            let account =
+                accounts.get(row.account_id.as_str()).ok_or(StoreError::Damaged { what: "account" })?;
             let id: AccountId = row.account_id.parse().map_err(damaged("account"))?;
             answers.insert(id, answer(row, account)?);
         }
@@ -211,14 +216,14 @@ macro_rules! account_rows {
 
 both! {
     pub(crate) async fn allot(
-        db: &Db,
+        db: &here::Db,
         holder: HolderId,
         asks: &[AccountAsk],
     ) -> Result<(Vec<AllottedRow>, Vec<AccountRow>), StoreError> {
         let (messages, holder) = (json(asks), holder.to_string());
         let mut tx = db.begin().await?;
-        sqlx::query(either(LOCK_SQLITE, LOCK_POSTGRES)).bind(&messages).execute(&mut *tx).await?;
-        let allotted: Vec<AllottedRow> = sqlx::query_as(either(ALLOT_SQLITE, ALLOT_POSTGRES))
+        sqlx::query(here::either(LOCK_SQLITE, LOCK_POSTGRES)).bind(&messages).execute(&mut *tx).await?;
+        let allotted: Vec<AllottedRow> = sqlx::query_as(here::either(ALLOT_SQLITE, ALLOT_POSTGRES))
             .bind(db.injected_now())
             .bind(&holder)
             .bind(&messages)
@@ -227,14 +232,14 @@ both! {
         let Some(first) = allotted.first() else { return Ok((Vec::new(), Vec::new())) };
         let (hour, now) = (Hour(first.hour), Timestamp(first.asked_at));
         if asks.iter().any(|ask| ask.ask.hour.is_some_and(|asked| asked < hour)) {
-            sqlx::query(either(SETTLE_SQLITE, SETTLE_POSTGRES))
+            sqlx::query(here::either(SETTLE_SQLITE, SETTLE_POSTGRES))
                 .bind(db.injected_now())
                 .bind(&holder)
                 .bind(&messages)
                 .execute(&mut *tx)
                 .await?;
         }
-        let accounts: Vec<AccountRow> = sqlx::query_as(either(
+        let accounts: Vec<AccountRow> = sqlx::query_as(here::either(
             account_rows!("json_each($4)"),
             account_rows!("json_array_elements($4::json)"),
         ))
@@ -253,7 +258,7 @@ both! {
     /// Tells the other holders of accounts that want more while others may have unspent units; at most
     /// four times a second for each.
     async fn mark_dry(
-        tx: &mut Connection,
+        tx: &mut here::Connection,
         asks: &[AccountAsk],
         allotted: &[AllottedRow],
         accounts: &[AccountRow],
@@ -274,7 +279,7 @@ both! {
     }
 
     /// Remembers the hour, once in each. Always the last lock that is taken.
-    async fn name_hour(tx: &mut Connection, hour: Hour) -> Result<(), sqlx::Error> {
+    async fn name_hour(tx: &mut here::Connection, hour: Hour) -> Result<(), sqlx::Error> {
         let known: i64 = sqlx::query_scalar("select hour from latest_hour").fetch_one(&mut *tx).await?;
         if known < hour.0 {
             sqlx::query("update latest_hour set hour = $1 where hour < $1").bind(hour.0).execute(tx).await?;
@@ -282,8 +287,8 @@ both! {
         Ok(())
     }
 
-    pub(crate) async fn prune_allotments(db: &Db, hour: Hour, most: i64) -> Result<(), StoreError> {
-        let prune = either(
+    pub(crate) async fn prune_allotments(db: &here::Db, hour: Hour, most: i64) -> Result<(), StoreError> {
+        let prune = here::either(
             "delete from allotments where (hour, account_id, holder) in
                 (select hour, account_id, holder from allotments where hour < $1 order by hour limit $2)",
             "delete from allotments where ctid in

@@ -126,7 +126,7 @@ fn chain(key: &AuditKey, head: &Head, at: Timestamp, note: &Note) -> Result<(Ent
 
 both! {
     pub(crate) async fn change<T, D>(
-        db: &Db,
+        db: &here::Db,
         audit_key: &AuditKey,
         about: About,
         decide: D,
@@ -148,8 +148,8 @@ both! {
         Ok(outcome)
     }
 
-    async fn lock_head(tx: &mut Connection) -> Result<Head, sqlx::Error> {
-        let lock = either(
+    async fn lock_head(tx: &mut here::Connection) -> Result<Head, sqlx::Error> {
+        let lock = here::either(
             "select revision, had_operator, audit_number, audit_seal from authority where id = 1",
             "select revision, had_operator, audit_number, audit_seal from authority where id = 1 for update",
         );
@@ -157,8 +157,8 @@ both! {
     }
 
     async fn standing(
-        db: &Db,
-        tx: &mut Connection,
+        db: &here::Db,
+        tx: &mut here::Connection,
         head: &Head,
         about: About,
     ) -> Result<Standing, StoreError> {
@@ -176,26 +176,26 @@ both! {
         let other = token.as_ref().map_or_else(String::new, |token| token.id.to_string());
         let other_lasting_operators =
             sqlx::query_scalar(tokens::OTHER_LASTING_OPERATORS).bind(other).fetch_one(&mut *tx).await?;
-        let now = now(db, tx).await?;
+        let now = here::now(db, tx).await?;
         Ok(Standing { now, had_operator: head.had_operator, key, token, other_lasting_operators })
     }
 
     async fn write_keys(
-        tx: &mut Connection,
+        tx: &mut here::Connection,
         head: &mut Head,
         writes: &Writes,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
         for new in &writes.new_keys {
             head.revision += 1;
-            keys_here::insert(tx, new, head.revision).await?;
+            here::keys::insert(tx, new, head.revision).await?;
             let key = (new.key.facts.id, new.key.facts.account);
             record(tx, head.revision, writes.kind, Some(key), now).await?;
         }
         let mut touched: Vec<(KeyId, AccountId)> = Vec::new();
         for key in &writes.changed_keys {
-            keys_here::update(tx, key).await?;
-            touched.extend(keys_here::living(tx, key).await?);
+            here::keys::update(tx, key).await?;
+            touched.extend(here::keys::living(tx, key).await?);
         }
         touched.sort_unstable();
         touched.dedup();
@@ -207,7 +207,7 @@ both! {
     }
 
     async fn write_tokens(
-        tx: &mut Connection,
+        tx: &mut here::Connection,
         head: &mut Head,
         writes: &Writes,
         now: Timestamp,
@@ -215,19 +215,19 @@ both! {
         for new in &writes.new_tokens {
             head.revision += 1;
             head.had_operator |= new.token.role == hokusai_core::token::Role::Operator;
-            tokens_here::insert(tx, new, head.revision).await?;
+            here::tokens::insert(tx, new, head.revision).await?;
             record(tx, head.revision, writes.kind, None, now).await?;
         }
         for token in &writes.revoked_tokens {
             head.revision += 1;
-            tokens_here::revoke(tx, *token, now).await?;
+            here::tokens::revoke(tx, *token, now).await?;
             record(tx, head.revision, writes.kind, None, now).await?;
         }
         Ok(())
     }
 
     async fn record(
-        tx: &mut Connection,
+        tx: &mut here::Connection,
         revision: i64,
         kind: &str,
         key: Option<(KeyId, AccountId)>,
@@ -246,7 +246,7 @@ both! {
     }
 
     async fn write_head(
-        tx: &mut Connection,
+        tx: &mut here::Connection,
         head: &Head,
         audit_key: &AuditKey,
         note: &Note,

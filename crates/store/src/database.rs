@@ -23,30 +23,17 @@ pub(crate) enum Database {
     Postgres(postgres::Db),
 }
 
-/// Compiles functions once for each database. Inside, `Db`, `Connection`, `either` and `now` are those of
-/// the database at hand, and `keys_here` and `tokens_here` are its statements for keys and tokens.
+/// Compiles functions once for each database. Inside, `here` is the module of the database at hand.
 macro_rules! both {
     ($($item:item)*) => {
         pub(crate) mod on_sqlite {
-            #[allow(clippy::wildcard_imports, reason = "the body sees what stands around the macro")]
             use super::*;
-            #[allow(unused_imports, reason = "not every body needs all of the dialect")]
-            use crate::{
-                keys::on_sqlite as keys_here,
-                sqlite::{Connection, Db, either, now},
-                tokens::on_sqlite as tokens_here,
-            };
+            use crate::sqlite as here;
             $($item)*
         }
         pub(crate) mod on_postgres {
-            #[allow(clippy::wildcard_imports, reason = "the body sees what stands around the macro")]
             use super::*;
-            #[allow(unused_imports, reason = "not every body needs all of the dialect")]
-            use crate::{
-                keys::on_postgres as keys_here,
-                postgres::{Connection, Db, either, now},
-                tokens::on_postgres as tokens_here,
-            };
+            use crate::postgres as here;
             $($item)*
         }
     };
@@ -116,7 +103,7 @@ impl Store {
 }
 
 both! {
-    pub(crate) async fn ping(db: &Db) -> Result<(), StoreError> {
+    pub(crate) async fn ping(db: &here::Db) -> Result<(), StoreError> {
         // Reads a real row: a bare `select 1` would not notice a lost file.
         sqlx::query("select revision from authority").fetch_one(db.read()).await?;
         Ok(())

@@ -68,7 +68,7 @@ impl Store {
 
 both! {
     pub(crate) async fn read_feed(
-        db: &Db,
+        db: &here::Db,
         revision: i64,
     ) -> Result<(Vec<FeedRow>, Vec<String>), StoreError> {
         db.check_file()?;
@@ -83,14 +83,14 @@ both! {
             .bind(RING as i64)
             .fetch_all(&mut *connection)
             .await?;
-        let dry = sqlx::query_scalar(either(
+        let dry = sqlx::query_scalar(here::either(
             "select account_id from dry_accounts where at > $1 - 2000000",
             "select account_id from dry_accounts where at > store_now($1) - 2000000",
         ));
         Ok((rows, dry.bind(db.injected_now()).fetch_all(&mut *connection).await?))
     }
 
-    pub(crate) async fn prune_feed(db: &Db, before: i64, most: i64) -> Result<(), StoreError> {
+    pub(crate) async fn prune_feed(db: &here::Db, before: i64, most: i64) -> Result<(), StoreError> {
         let prune = "delete from changes where revision in
             (select revision from changes where at < $1 order by revision limit $2)";
         sqlx::query(prune).bind(before).bind(most).execute(db.write()).await?;

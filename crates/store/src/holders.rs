@@ -10,7 +10,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the database does not answer.
-    pub async fn register_holder(&self, holder: HolderId, kind: &str, revision: i64) -> Result<(), StoreError> {
+    pub async fn register_holder(
+        &self,
+        holder: HolderId,
+        kind: &str,
+        revision: i64,
+    ) -> Result<(), StoreError> {
         run!(self, register_holder(holder, kind, revision))
     }
 
@@ -33,13 +38,13 @@ impl Store {
 
 both! {
     pub(crate) async fn register_holder(
-        db: &Db,
+        db: &here::Db,
         holder: HolderId,
         kind: &str,
         revision: i64,
     ) -> Result<(), StoreError> {
         db.check_file()?;
-        let register = either(
+        let register = here::either(
             "insert into holders (holder, kind, seen_at, revision) values ($1, $2, $3, $4)
              on conflict (holder) do update set seen_at = excluded.seen_at, revision = excluded.revision",
             "insert into holders (holder, kind, seen_at, revision) values ($1, $2, store_now($3), $4)
@@ -55,7 +60,7 @@ both! {
         Ok(())
     }
 
-    pub(crate) async fn forget_holder(db: &Db, holder: HolderId) -> Result<(), StoreError> {
+    pub(crate) async fn forget_holder(db: &here::Db, holder: HolderId) -> Result<(), StoreError> {
         sqlx::query("delete from holders where holder = $1")
             .bind(holder.to_string())
             .execute(db.write())
@@ -63,7 +68,7 @@ both! {
         Ok(())
     }
 
-    pub(crate) async fn prune_holders(db: &Db, before: i64) -> Result<(), StoreError> {
+    pub(crate) async fn prune_holders(db: &here::Db, before: i64) -> Result<(), StoreError> {
         sqlx::query("delete from holders where seen_at < $1").bind(before).execute(db.write()).await?;
         Ok(())
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use hokusai_core::address;
 use hokusai_core::feed::Position;
 use hokusai_core::id::{AccountId, HolderId, KeyId};
 use hokusai_core::key::{Environment, KeyDigest, Lifetime};
 use hokusai_core::policy::{KeyFacts, Rights};
 use hokusai_core::scope::Scope;
 use hokusai_core::time::{Hour, Timestamp};
-use hokusai_core::address;
 
 use crate::StoreError;
 use crate::database::{Store, both, run};
@@ -242,7 +242,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the database does not answer.
-    pub async fn list_keys(&self, filter: &KeyFilter, holder: HolderId) -> Result<Vec<ListedKey>, StoreError> {
+    pub async fn list_keys(
+        &self,
+        filter: &KeyFilter,
+        holder: HolderId,
+    ) -> Result<Vec<ListedKey>, StoreError> {
         let rows = run!(self, list_keys(filter, holder))?;
         let listed = rows.into_iter().map(|row| {
             Ok(ListedKey {
@@ -267,17 +271,17 @@ impl Store {
 }
 
 both! {
-    pub(crate) async fn find_key(db: &Db, digest: &KeyDigest) -> Result<Option<FoundRow>, StoreError> {
+    pub(crate) async fn find_key(db: &here::Db, digest: &KeyDigest) -> Result<Option<FoundRow>, StoreError> {
         Ok(sqlx::query_as(BY_DIGEST).bind(digest.as_bytes()).fetch_optional(db.read()).await?)
     }
 
     pub(crate) async fn list_keys(
-        db: &Db,
+        db: &here::Db,
         filter: &KeyFilter,
         holder: HolderId,
     ) -> Result<Vec<ListedRow>, StoreError> {
         let mut connection = db.read().acquire().await?;
-        let now = now(db, &mut connection).await?;
+        let now = here::now(db, &mut connection).await?;
         let rows = sqlx::query_as(LIST)
             .bind(now.0)
             .bind(now.hour().0)
@@ -294,7 +298,7 @@ both! {
         Ok(rows)
     }
 
-    pub(crate) async fn note_use(db: &Db, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+    pub(crate) async fn note_use(db: &here::Db, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
         let mut tx = db.begin().await?;
         let note = "update keys set last_used_at = $2
             where key_id = $1 and (last_used_at is null or last_used_at < $2)";
@@ -304,7 +308,7 @@ both! {
         Ok(tx.commit().await?)
     }
 
-    pub(crate) async fn insert(tx: &mut Connection, new: &NewKey, revision: i64) -> Result<(), sqlx::Error> {
+    pub(crate) async fn insert(tx: &mut here::Connection, new: &NewKey, revision: i64) -> Result<(), sqlx::Error> {
         let (facts, rights) = (&new.key.facts, &*new.key.facts.rights);
         let account = "insert into accounts (account_id, rate_limit_per_hour, monthly_prediction_limit)
             values ($1, $2, $3) on conflict (account_id) do nothing";
@@ -340,7 +344,7 @@ both! {
         Ok(())
     }
 
-    pub(crate) async fn update(tx: &mut Connection, key: &Key) -> Result<(), sqlx::Error> {
+    pub(crate) async fn update(tx: &mut here::Connection, key: &Key) -> Result<(), sqlx::Error> {
         let (facts, rights) = (&key.facts, &*key.facts.rights);
         let update = "update keys set name = $2, scopes = $3, allowed_ips = $4, billing_plan = $5,
                 metadata = $6, expires_at = $7, grace_until = $8, revoked_at = $9, rotated_to = $10
@@ -371,7 +375,7 @@ both! {
 
     /// The key and all others of its account that are not revoked: what a change to it may touch.
     pub(crate) async fn living(
-        tx: &mut Connection,
+        tx: &mut here::Connection,
         key: &Key,
     ) -> Result<Vec<(KeyId, AccountId)>, sqlx::Error> {
         let living = "select key_id from keys where account_id = $1 and revoked_at is null";

@@ -10,7 +10,7 @@ macro_rules! history {
         vec![$((
             $number,
             $name,
-            include_str!(concat!("../migrations/", $database, "/", stringify!($number), "_", $name, ".sql")),
+            include_str!(concat!("../migrations/", $database, "/000", stringify!($number), "_", $name, ".sql")),
         )),*]
     };
 }
@@ -27,11 +27,11 @@ macro_rules! histories {
 }
 
 histories!(
-    0001 "authority",
-    0002 "keys",
-    0003 "allotments",
-    0004 "admin_tokens",
-    0005 "audit",
+    1 "authority",
+    2 "keys",
+    3 "allotments",
+    4 "admin_tokens",
+    5 "audit",
 );
 
 pub(crate) async fn on_sqlite(pool: &SqlitePool) -> Result<(), OpenError> {

@@ -139,7 +139,7 @@ pub fn sqlite_path(url: &str) -> Option<&Path> {
 
 both! {
     pub(crate) async fn begin_authority(
-        db: &Db,
+        db: &here::Db,
         epoch: Epoch,
         fingerprint: &[u8],
     ) -> Result<Vec<u8>, StoreError> {

@@ -9,6 +9,9 @@ use sqlx::{Connection as _, Postgres, Transaction};
 use crate::StoreError;
 use crate::open::{NowFn, OpenError, StoreOptions};
 
+pub(crate) use crate::keys::on_postgres as keys;
+pub(crate) use crate::tokens::on_postgres as tokens;
+
 pub(crate) type Connection = PgConnection;
 
 /// The channel that rings when the feed grows.
@@ -30,7 +33,8 @@ pub(crate) const fn either(_sqlite: &'static str, postgres: &'static str) -> &'s
 
 /// The store's clock.
 pub(crate) async fn now(db: &Db, connection: &mut Connection) -> Result<Timestamp, StoreError> {
-    let now = sqlx::query_scalar("select store_now($1)").bind(db.injected_now()).fetch_one(connection).await?;
+    let now =
+        sqlx::query_scalar("select store_now($1)").bind(db.injected_now()).fetch_one(connection).await?;
     Ok(Timestamp(now))
 }
 
@@ -64,7 +68,6 @@ impl Db {
     }
 
     /// PostgreSQL notices by itself.
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "SQLite does not")]
     pub(crate) fn check_file(&self) -> Result<(), sqlx::Error> {
         Ok(())
     }
@@ -81,7 +84,6 @@ impl Db {
     }
 
     /// Nothing to do after the commit: see [`Db::announce`].
-    #[expect(clippy::unused_self, reason = "SQLite announces here")]
     pub(crate) fn announced(&self) {}
 
     pub(crate) async fn close(&self) {

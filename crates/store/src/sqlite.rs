@@ -12,13 +12,17 @@ use std::time::Duration;
 
 use hokusai_core::time::Timestamp;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{Sqlite, Transaction};
 use tokio::sync::Notify;
 
 use crate::StoreError;
 use crate::open::{NowFn, OpenError, StoreOptions};
+
+pub(crate) use crate::keys::on_sqlite as keys;
+pub(crate) use crate::tokens::on_sqlite as tokens;
 
 pub(crate) type Connection = SqliteConnection;
 
@@ -45,7 +49,6 @@ pub(crate) const fn either(sqlite: &'static str, _postgres: &'static str) -> &'s
 }
 
 /// The store's clock.
-#[expect(clippy::unused_async, reason = "PostgreSQL has to be asked")]
 pub(crate) async fn now(db: &Db, _connection: &mut Connection) -> Result<Timestamp, StoreError> {
     Ok(db.now.now())
 }
@@ -95,7 +98,9 @@ impl Db {
     pub(crate) fn check_file(&self) -> Result<(), sqlx::Error> {
         match inode(&self.path)? {
             same if same == self.inode => Ok(()),
-            _ => Err(sqlx::Error::Io(io::Error::other("the database file was replaced; restart to use the new one"))),
+            _ => Err(sqlx::Error::Io(io::Error::other(
+                "the database file was replaced; restart to use the new one",
+            ))),
         }
     }
 
@@ -105,7 +110,6 @@ impl Db {
     }
 
     /// Nothing to do inside the transaction: see [`Db::announced`].
-    #[expect(clippy::unused_async, clippy::unused_self, reason = "PostgreSQL announces inside")]
     pub(crate) async fn announce(&self, _connection: &mut Connection) -> Result<(), sqlx::Error> {
         Ok(())
     }
@@ -146,7 +150,8 @@ fn create_private(path: &Path) -> io::Result<()> {
 fn lock(database: &Path) -> Result<File, OpenError> {
     let path = database.with_added_extension("lock");
     let unusable = |source| OpenError::Unusable { path: path.clone(), source };
-    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(unusable)?;
+    let file =
+        File::options().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: database.to_owned() }),

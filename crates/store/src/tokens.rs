@@ -114,7 +114,7 @@ impl Store {
 
 both! {
     pub(crate) async fn find_token(
-        db: &Db,
+        db: &here::Db,
         digest: &KeyDigest,
     ) -> Result<Option<(TokenRow, Timestamp)>, StoreError> {
         let mut connection = db.read().acquire().await?;
@@ -122,10 +122,10 @@ both! {
         let row: Option<TokenRow> =
             sqlx::query_as(find).bind(digest.as_bytes()).fetch_optional(&mut *connection).await?;
         let Some(row) = row else { return Ok(None) };
-        Ok(Some((row, now(db, &mut connection).await?)))
+        Ok(Some((row, here::now(db, &mut connection).await?)))
     }
 
-    pub(crate) async fn list_tokens(db: &Db, filter: &TokenFilter) -> Result<Vec<TokenRow>, StoreError> {
+    pub(crate) async fn list_tokens(db: &here::Db, filter: &TokenFilter) -> Result<Vec<TokenRow>, StoreError> {
         let list = concat!(
             "select ",
             columns!(),
@@ -135,7 +135,7 @@ both! {
         Ok(rows.fetch_all(db.read()).await?)
     }
 
-    pub(crate) async fn insert(tx: &mut Connection, new: &NewToken, revision: i64) -> Result<(), sqlx::Error> {
+    pub(crate) async fn insert(tx: &mut here::Connection, new: &NewToken, revision: i64) -> Result<(), sqlx::Error> {
         let token = &new.token;
         let insert = "insert into admin_tokens (token_id, digest, shown_prefix, user_id, name, role, created_at,
                 created_revision, expires_at)
@@ -155,7 +155,7 @@ both! {
         Ok(())
     }
 
-    pub(crate) async fn revoke(tx: &mut Connection, token: TokenId, now: Timestamp) -> Result<(), sqlx::Error> {
+    pub(crate) async fn revoke(tx: &mut here::Connection, token: TokenId, now: Timestamp) -> Result<(), sqlx::Error> {
         sqlx::query("update admin_tokens set revoked_at = $2 where token_id = $1 and revoked_at is null")
             .bind(token.to_string())
             .bind(now.0)

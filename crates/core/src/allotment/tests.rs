@@ -45,7 +45,8 @@ impl Model {
 }
 
 fn spend_all(allotment: &mut Allotment, now: Elapsed) -> u32 {
-    std::iter::repeat_with(|| allotment.spend(now)).take_while(|spent| *spent == Spend::Admitted).count() as u32
+    std::iter::repeat_with(|| allotment.spend(now)).take_while(|spent| *spent == Spend::Admitted).count()
+        as u32
 }
 
 #[test]
@@ -151,7 +152,8 @@ fn a_busy_key_asks_seldom_and_a_dry_one_for_single_units() {
 
 #[test]
 fn retry_after_is_whole_seconds_rounded_up_and_never_zero() {
-    let quota = |millis| Quota { limit: 1, remaining: 0, hour: Hour(0), ends_in: Duration::from_millis(millis) };
+    let quota =
+        |millis| Quota { limit: 1, remaining: 0, hour: Hour(0), ends_in: Duration::from_millis(millis) };
     assert_eq!([0, 1, 1000, 1001].map(|millis| quota(millis).retry_after_seconds()), [1, 1, 1, 2]);
 }
 
