@@ -8,6 +8,7 @@ pub mod address;
 pub mod allotment;
 pub mod audit;
 pub mod feed;
+pub mod grant;
 pub mod id;
 pub mod key;
 pub mod lookup_cap;

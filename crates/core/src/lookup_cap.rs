@@ -24,13 +24,18 @@ impl LookupCap {
         Self { per_second, second: 0, counts: HashMap::new() }
     }
 
+    /// Whether `address` has a look-up left in this second.
+    pub fn has_left(&mut self, address: IpAddr, now: Elapsed) -> bool {
+        self.turn_to(now);
+        match self.counts.get(&counted_as(address)) {
+            Some(count) => *count < self.per_second,
+            None => self.per_second > 0 && self.counts.len() < MAX_ADDRESSES,
+        }
+    }
+
     /// Takes one look-up for `address`; `false` if its second is used up.
     pub fn take(&mut self, address: IpAddr, now: Elapsed) -> bool {
-        let second = now.0.div_euclid(SECOND);
-        if second != self.second {
-            self.second = second;
-            self.counts.clear();
-        }
+        self.turn_to(now);
         let address = counted_as(address);
         if self.counts.len() >= MAX_ADDRESSES && !self.counts.contains_key(&address) {
             return false;
@@ -38,6 +43,14 @@ impl LookupCap {
         let count = self.counts.entry(address).or_default();
         *count = count.saturating_add(1);
         *count <= self.per_second
+    }
+
+    fn turn_to(&mut self, now: Elapsed) {
+        let second = now.0.div_euclid(SECOND);
+        if second != self.second {
+            self.second = second;
+            self.counts.clear();
+        }
     }
 }
 
@@ -51,6 +64,7 @@ mod tests {
         let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         let taken: Vec<bool> = [a, a, a, b].map(|address| cap.take(address, Elapsed(0))).to_vec();
         assert_eq!(taken, [true, true, false, true]);
+        assert_eq!([a, b].map(|address| cap.has_left(address, Elapsed(0))), [false, true]);
         assert!(!cap.take(a, Elapsed(SECOND - 1)));
         assert!(cap.take(a, Elapsed(SECOND)));
     }

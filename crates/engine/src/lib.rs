@@ -1,1 +1,25 @@
-//! The use-cases: validate, issue, rotate, revoke.
+//! The use-cases of the service: validate a key, issue, rotate, change and revoke keys, manage tokens.
+//!
+//! A validation of a known key touches no database and holds no lock across an await. What it needs is in
+//! memory: the key (`key_cache.rs`), units of its limit (`allotments.rs`), and the certainty that neither is
+//! out of date (`feed.rs`). Rules come from `core`, rows from `store`; only `clock.rs` asks for the time.
+
+mod allotments;
+mod clock;
+mod engine;
+mod feed;
+mod jobs;
+mod key_cache;
+mod keys;
+mod refusal;
+mod tokens;
+mod validate;
+
+pub use allotments::{Charge, ChargeKind};
+pub use clock::{Clock, ManualClock};
+pub use engine::{Engine, EngineOptions};
+pub use jobs::Jobs;
+pub use keys::{Expiry, Issued, KeyPatch, KeyWish, Rotated};
+pub use refusal::{Actor, Declined};
+pub use tokens::{IssuedToken, TokenWish};
+pub use validate::{Validation, Verdict};

@@ -1,0 +1,438 @@
+//! Spending units of limits from memory, and asking the store for more.
+//!
+//! A request spends a unit at hand, or waits for the one task that speaks with the store. While a message
+//! is under way, other requests and accounts gather for the next: many accounts share one commit.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use hokusai_core::allotment::{Allotment, Answer, Quota, Spend};
+use hokusai_core::id::{AccountId, KeyId};
+use hokusai_core::policy::KeyFacts;
+use hokusai_core::time::{Elapsed, Timestamp};
+use hokusai_store::{AccountAsk, StoreError};
+use tokio::sync::{Notify, oneshot};
+
+use crate::clock::lock;
+use crate::engine::Engine;
+use crate::refusal::Declined;
+
+const SHARDS: usize = 64;
+/// The most accounts in one message for which requests wait.
+const MOST_ASKS: usize = 512;
+/// The most accounts that settle along with them.
+const MOST_SETTLING: usize = 64;
+/// How long to ask again before saying that nothing is left, while other holders give back.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait before asking again.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Whether a validation spends a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChargeKind {
+    /// It spends one.
+    Spend,
+    /// It only asks whether there is one.
+    Look,
+}
+
+/// What came of a charge.
+#[derive(Clone, Copy, Debug)]
+pub enum Charge {
+    /// It went through.
+    Spent {
+        /// How the limit stands.
+        quota: Quota,
+        /// Whether the store had to be asked first.
+        waited: bool,
+    },
+    /// Nothing is left in this hour.
+    NothingLeft(Quota),
+    /// The account has no living key.
+    KeyGone,
+}
+
+/// All accounts that were used lately.
+#[derive(Debug)]
+pub(crate) struct Allotments {
+    shards: Box<[Mutex<HashMap<AccountId, Account>>]>,
+    pending: Mutex<Pending>,
+    bell: Notify,
+    /// Numbers the messages of this process; starts where no earlier message can be.
+    seq: AtomicI64,
+}
+
+/// Accounts about which the store is to be told something.
+#[derive(Debug, Default)]
+struct Pending {
+    asking: Vec<AccountId>,
+    settling: Vec<AccountId>,
+}
+
+#[derive(Debug)]
+struct Account {
+    allotment: Allotment,
+    waiting: Vec<Waiter>,
+    queued: bool,
+    give_back: bool,
+    /// When the store first had too little for those who wait.
+    short_since: Option<Elapsed>,
+    /// When each key of the account was last accepted, since that was last noted in the store.
+    uses: Vec<(KeyId, Timestamp)>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    key: KeyId,
+    kind: ChargeKind,
+    answer: oneshot::Sender<Result<Charge, ()>>,
+}
+
+/// What to do after an answer was applied.
+enum Next {
+    Nothing,
+    AskNow,
+    AskSoon,
+}
+
+impl Account {
+    fn new(now: Elapsed) -> Self {
+        Self {
+            allotment: Allotment::new(now),
+            waiting: Vec::new(),
+            queued: false,
+            give_back: false,
+            short_since: None,
+            uses: Vec::new(),
+        }
+    }
+
+    fn charge(&mut self, key: KeyId, kind: ChargeKind, at: Instant) -> Option<Charge> {
+        if kind == ChargeKind::Look {
+            let quota = self.allotment.quota(at.elapsed)?;
+            let some_left = quota.remaining > 0;
+            return Some(if some_left {
+                Charge::Spent { quota, waited: false }
+            } else {
+                Charge::NothingLeft(quota)
+            });
+        }
+        let spend = self.allotment.spend(at.elapsed);
+        let quota = self.allotment.quota(at.elapsed)?;
+        match spend {
+            Spend::Admitted => {
+                self.note_use(key, at.now);
+                Some(Charge::Spent { quota, waited: false })
+            }
+            Spend::Dry => Some(Charge::NothingLeft(quota)),
+            Spend::Empty => None,
+        }
+    }
+
+    fn note_use(&mut self, key: KeyId, now: Timestamp) {
+        match self.uses.iter_mut().find(|(used, _)| *used == key) {
+            Some(used) => used.1 = now,
+            None => self.uses.push((key, now)),
+        }
+    }
+
+    /// Serves those who wait, in their order, for as long as units are at hand.
+    fn serve(&mut self, at: Instant) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for waiter in waiting {
+            if waiter.answer.is_closed() {
+                continue;
+            }
+            match self.charge(waiter.key, waiter.kind, at) {
+                Some(Charge::Spent { quota, .. }) => waiter.tell(Ok(Charge::Spent { quota, waited: true })),
+                Some(other) => waiter.tell(Ok(other)),
+                None => self.waiting.push(waiter),
+            }
+        }
+    }
+
+    /// Applies what the store said; `None`: it did not answer.
+    fn apply(&mut self, answer: Option<&Answer>, at: Instant) -> Next {
+        let Some(answer) = answer else {
+            self.allotment.lost();
+            self.tell_all(&Err(()));
+            return Next::Nothing;
+        };
+        let wanted = self.waiting.len();
+        if !self.allotment.take(answer) {
+            return if wanted > 0 { Next::AskNow } else { Next::Nothing };
+        }
+        if !answer.living {
+            self.tell_all(&Ok(Charge::KeyGone));
+            return Next::Nothing;
+        }
+        self.serve(at);
+        if self.waiting.is_empty() {
+            self.short_since = None;
+            return Next::Nothing;
+        }
+        let Some(quota) = self.allotment.quota(at.elapsed).filter(|_| answer.left == 0) else {
+            return Next::AskNow;
+        };
+        let since = *self.short_since.get_or_insert(at.elapsed);
+        if answer.reclaimable && at.elapsed.since(since) < PATIENCE {
+            return Next::AskSoon;
+        }
+        self.short_since = None;
+        self.allotment.remember_dry(at.elapsed);
+        self.tell_all(&Ok(Charge::NothingLeft(quota)));
+        Next::Nothing
+    }
+
+    fn tell_all(&mut self, outcome: &Result<Charge, ()>) {
+        for waiter in std::mem::take(&mut self.waiting) {
+            waiter.tell(*outcome);
+        }
+    }
+}
+
+impl Waiter {
+    /// A waiter that has gone is no loss.
+    fn tell(self, outcome: Result<Charge, ()>) {
+        let _ = self.answer.send(outcome);
+    }
+}
+
+/// One reading of the clock.
+#[derive(Clone, Copy)]
+struct Instant {
+    now: Timestamp,
+    elapsed: Elapsed,
+}
+
+impl Allotments {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { shards, pending: Mutex::default(), bell: Notify::new(), seq: AtomicI64::new(now.0) }
+    }
+
+    /// The account's key or limit changed: what was allotted before does not count any longer, and is
+    /// given back.
+    pub(crate) fn change(&self, account: AccountId) {
+        let mut shard = lock(self.shard(account));
+        if let Some(known) = shard.get_mut(&account) {
+            known.allotment.change();
+            known.give_back = true;
+            lock(&self.pending).settling.push(account);
+            self.bell.notify_one();
+        }
+    }
+
+    /// As [`Allotments::change`], for every account.
+    pub(crate) fn change_all(&self) {
+        for shard in &self.shards {
+            let accounts: Vec<AccountId> = lock(shard).keys().copied().collect();
+            for account in accounts {
+                self.change(account);
+            }
+        }
+    }
+
+    /// Others need what lies here: it is given back.
+    pub(crate) fn hint(&self, dry: &[AccountId]) {
+        for account in dry {
+            if let Some(known) = lock(self.shard(*account)).get_mut(account) {
+                if known.allotment.is_settled() || !known.waiting.is_empty() {
+                    continue;
+                }
+                known.give_back = true;
+                lock(&self.pending).settling.push(*account);
+                self.bell.notify_one();
+            }
+        }
+    }
+
+    /// Units that this process spent in the account's present hour, if it knows.
+    pub(crate) fn used(&self, account: AccountId) -> Option<(hokusai_core::time::Hour, u32)> {
+        lock(self.shard(account)).get(&account).and_then(|known| known.allotment.used())
+    }
+
+    /// Gives idle units back, forgets what is settled, and hands out the uses that were not noted yet.
+    pub(crate) fn sweep(&self, now: Elapsed) -> Vec<(KeyId, Timestamp)> {
+        let (mut uses, mut settling) = (Vec::new(), Vec::new());
+        for shard in &self.shards {
+            lock(shard).retain(|id, account| {
+                uses.append(&mut account.uses);
+                if account.allotment.should_settle(now) {
+                    account.give_back = true;
+                    settling.push(*id);
+                }
+                !(account.waiting.is_empty() && !account.queued && account.allotment.can_be_forgotten(now))
+            });
+        }
+        self.settle(settling);
+        uses
+    }
+
+    /// Makes every account give back what it holds. Says how many still have something to say.
+    pub(crate) fn give_all_back(&self) -> usize {
+        let mut settling = Vec::new();
+        let mut open = 0;
+        for shard in &self.shards {
+            for (id, account) in lock(shard).iter_mut() {
+                if account.allotment.is_asking() || !account.allotment.is_settled() {
+                    open += 1;
+                    account.give_back = true;
+                    settling.push(*id);
+                }
+            }
+        }
+        self.settle(settling);
+        open
+    }
+
+    fn settle(&self, mut accounts: Vec<AccountId>) {
+        if !accounts.is_empty() {
+            let mut pending = lock(&self.pending);
+            // What an earlier sweep asked for and is still in line need not stand there twice.
+            if pending.settling.len() < accounts.len() {
+                pending.settling.append(&mut accounts);
+            }
+            drop(pending);
+            self.bell.notify_one();
+        }
+    }
+
+    fn shard(&self, account: AccountId) -> &Mutex<HashMap<AccountId, Account>> {
+        use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(account);
+        &self.shards[hash as usize % SHARDS]
+    }
+
+    fn queue(&self, account: AccountId) {
+        lock(&self.pending).asking.push(account);
+        self.bell.notify_one();
+    }
+
+    /// Takes what the next message is about: first those for whom requests wait.
+    fn take_pending(&self) -> Vec<AccountId> {
+        let mut pending = lock(&self.pending);
+        let asking = pending.asking.len().min(MOST_ASKS);
+        let settling = pending.settling.len().min(MOST_SETTLING);
+        let mut accounts: Vec<AccountId> = pending.asking.drain(..asking).collect();
+        accounts.extend(pending.settling.drain(..settling));
+        if !(pending.asking.is_empty() && pending.settling.is_empty()) {
+            self.bell.notify_one();
+        }
+        accounts.sort_unstable();
+        accounts.dedup();
+        accounts
+    }
+
+    fn message(&self, account: AccountId, now: Elapsed) -> Option<AccountAsk> {
+        let mut shard = lock(self.shard(account));
+        let known = shard.get_mut(&account)?;
+        known.queued = false;
+        if known.allotment.is_asking() {
+            return None;
+        }
+        let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
+        let waiting = u32::try_from(known.waiting.len()).unwrap_or(u32::MAX);
+        let give_back = std::mem::take(&mut known.give_back);
+        let ask = if waiting > 0 {
+            known.allotment.ask(seq, waiting, now)
+        } else if give_back {
+            known.allotment.give_back(seq, now)
+        } else if known.allotment.runs_low(now) {
+            known.allotment.ask(seq, 0, now)
+        } else {
+            return None;
+        };
+        Some(AccountAsk { account, ask })
+    }
+}
+
+impl Engine {
+    /// Spends a unit of the key's limit, or looks whether there is one.
+    pub(crate) async fn charge(&self, key: &KeyFacts, kind: ChargeKind) -> Result<Charge, Declined> {
+        let at = self.instant();
+        let answer = {
+            let mut shard = lock(self.allotments.shard(key.account));
+            let account = shard.entry(key.account).or_insert_with(|| Account::new(at.elapsed));
+            let charge = account.charge(key.id, kind, at);
+            let must_ask = charge.is_none() || account.allotment.runs_low(at.elapsed);
+            let queue = must_ask && !account.queued && !account.allotment.is_asking();
+            account.queued |= queue;
+            let answer = charge.ok_or_else(|| {
+                let (sender, receiver) = oneshot::channel();
+                account.waiting.push(Waiter { key: key.id, kind, answer: sender });
+                receiver
+            });
+            if queue {
+                self.allotments.queue(key.account);
+            }
+            answer
+        };
+        match answer {
+            Ok(charge) => Ok(charge),
+            Err(receiver) => {
+                receiver.await.ok().and_then(Result::ok).ok_or(Declined::Store(StoreError::TimedOut))
+            }
+        }
+    }
+
+    /// Speaks with the store about limits, one message after the other, for as long as the engine lives.
+    pub(crate) async fn speak(self: &std::sync::Arc<Self>) {
+        loop {
+            let accounts = self.allotments.take_pending();
+            if accounts.is_empty() {
+                self.allotments.bell.notified().await;
+                continue;
+            }
+            self.say(&accounts).await;
+        }
+    }
+
+    async fn say(self: &std::sync::Arc<Self>, accounts: &[AccountId]) {
+        let now = self.clock.elapsed();
+        let asks: Vec<AccountAsk> =
+            accounts.iter().filter_map(|account| self.allotments.message(*account, now)).collect();
+        if asks.is_empty() {
+            return;
+        }
+        metrics::counter!("hokusai_allotment_messages_total").increment(1);
+        metrics::counter!("hokusai_allotment_accounts_total").increment(asks.len() as u64);
+        let answers = self.store.allot(self.holder, &asks).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "limits can't be charged");
+            vec![None; asks.len()]
+        });
+        for (ask, answer) in asks.iter().zip(&answers) {
+            self.hear(ask.account, answer.as_ref());
+        }
+    }
+
+    fn hear(self: &std::sync::Arc<Self>, id: AccountId, answer: Option<&Answer>) {
+        let at = self.instant();
+        let mut shard = lock(self.allotments.shard(id));
+        let Some(account) = shard.get_mut(&id) else { return };
+        let next = account.apply(answer, at);
+        // Something may have come up while the message was under way.
+        let again = !account.queued && (account.give_back || !account.waiting.is_empty());
+        match next {
+            Next::AskSoon => {
+                account.queued = true;
+                let engine = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(ASK_AGAIN).await;
+                    engine.allotments.queue(id);
+                });
+            }
+            Next::AskNow | Next::Nothing if again => {
+                account.queued = true;
+                self.allotments.queue(id);
+            }
+            Next::AskNow | Next::Nothing => {}
+        }
+    }
+
+    fn instant(&self) -> Instant {
+        Instant { now: self.clock.now(), elapsed: self.clock.elapsed() }
+    }
+}

@@ -1,0 +1,100 @@
+//! The engine: what the use-cases share.
+
+use std::sync::{Arc, Mutex};
+
+use hokusai_core::feed::Follower;
+use hokusai_core::id::HolderId;
+use hokusai_core::lookup_cap::LookupCap;
+use hokusai_store::Store;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use tokio::sync::Semaphore;
+
+use crate::allotments::Allotments;
+use crate::clock::Clock;
+use crate::key_cache::KeyCache;
+
+/// What can be set.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// The most requests an hour that a member may give to a key.
+    pub member_max_rate_limit: u32,
+    /// Look-ups of uncached keys and refused tokens a second for each client address.
+    pub lookups_per_second: u32,
+    /// The most keys that are remembered.
+    pub cached_keys: usize,
+    /// The plan of keys that name none.
+    pub default_plan: String,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            member_max_rate_limit: hokusai_core::policy::DEFAULT_RATE_LIMIT,
+            lookups_per_second: 50,
+            cached_keys: 1_000_000,
+            default_plan: "free".into(),
+        }
+    }
+}
+
+/// The service without its wires.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) store: Arc<Store>,
+    pub(crate) clock: Clock,
+    pub(crate) options: EngineOptions,
+    /// This process, among all that admit requests.
+    pub(crate) holder: HolderId,
+    pub(crate) feed: Mutex<Follower>,
+    pub(crate) cache: KeyCache,
+    pub(crate) allotments: Allotments,
+    pub(crate) lookup_cap: Mutex<LookupCap>,
+    pub(crate) lookups: Semaphore,
+}
+
+impl Engine {
+    /// An engine on an open store. It serves once its [`crate::Jobs`] run.
+    #[must_use]
+    pub fn new(store: Arc<Store>, clock: Clock, options: EngineOptions) -> Self {
+        let holder = HolderId::new(clock.now(), &mut rng());
+        // Strangers may keep a quarter of the connections busy, so that there is always one for others.
+        let lookups = usize::try_from(store.read_connections() / 4).unwrap_or(1).max(1);
+        Self {
+            holder,
+            feed: Mutex::new(Follower::new()),
+            cache: KeyCache::new(options.cached_keys),
+            allotments: Allotments::new(clock.now()),
+            lookup_cap: Mutex::new(LookupCap::new(options.lookups_per_second)),
+            lookups: Semaphore::new(lookups),
+            store,
+            clock,
+            options,
+        }
+    }
+
+    /// The clock that the engine goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn check_store(&self) -> Result<(), hokusai_store::StoreError> {
+        self.store.ping().await
+    }
+
+    /// Keys that are remembered now.
+    #[must_use]
+    pub fn cached_keys(&self) -> usize {
+        self.cache.len()
+    }
+}
+
+/// The operating system's generator. It fails only where the system can't serve anyone.
+pub(crate) fn rng() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}

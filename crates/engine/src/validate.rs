@@ -1,0 +1,138 @@
+//! Validating a key: parse, find, judge, charge.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hokusai_core::allotment::Quota;
+use hokusai_core::key::{KeyDigest, PresentedKey};
+use hokusai_core::policy::{Attempt, KeyFacts, Refusal, judge};
+use hokusai_store::StoreError;
+
+use crate::allotments::{Charge, ChargeKind};
+use crate::clock::lock;
+use crate::engine::Engine;
+use crate::refusal::Declined;
+
+/// How long a stranger's look-up waits for its turn.
+const TURN: Duration = Duration::from_millis(250);
+/// How often a validation starts over because the key changed while it was judged.
+const ROUNDS: usize = 5;
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Validation<'a> {
+    /// The text that was presented as a key.
+    pub key: &'a str,
+    /// What is attempted with it.
+    pub attempt: Attempt<'a>,
+    /// Whom to count look-ups against; `None` for callers that are trusted with them.
+    pub stranger: Option<IpAddr>,
+    /// Whether to spend a unit.
+    pub charge: ChargeKind,
+}
+
+/// What is answered. A refusal is not an error.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// The key is good, and a unit was spent unless only a look was asked for.
+    Valid {
+        /// The key.
+        key: KeyFacts,
+        /// How its limit stands.
+        quota: Quota,
+    },
+    /// The key is refused; nothing was spent.
+    Refused(Refusal),
+    /// The key is good, but nothing is left of its limit in this hour.
+    Limited(Quota),
+}
+
+impl Engine {
+    /// Validates a key.
+    ///
+    /// # Errors
+    /// [`Declined::Store`] if an answer can't be vouched for, [`Declined::TooManyLookups`] over the cap.
+    pub async fn validate(&self, validation: &Validation<'_>) -> Result<Verdict, Declined> {
+        let Some(presented) = PresentedKey::parse(validation.key) else {
+            return Ok(Verdict::Refused(Refusal::InvalidKey));
+        };
+        let digest = presented.digest();
+        let mut charged = None;
+        for _ in 0..ROUNDS {
+            let Some(key) = self.find(&digest, validation.stranger).await? else {
+                return Ok(Verdict::Refused(Refusal::InvalidKey));
+            };
+            if let Err(refusal) = judge(&key, &validation.attempt, self.clock.now()) {
+                return Ok(Verdict::Refused(refusal));
+            }
+            if let Some(quota) = charged {
+                return Ok(Verdict::Valid { key, quota });
+            }
+            match self.charge(&key, validation.charge).await? {
+                Charge::Spent { quota, waited: false } => return Ok(Verdict::Valid { key, quota }),
+                // The key may have changed while the store was asked: it is judged once more.
+                Charge::Spent { quota, waited: true } => charged = Some(quota),
+                Charge::NothingLeft(quota) => return Ok(Verdict::Limited(quota)),
+                Charge::KeyGone => self.cache.forget(&digest),
+            }
+        }
+        Err(Declined::Store(StoreError::TimedOut))
+    }
+
+    /// Judges a key without spending anything or asking for its service or scope.
+    ///
+    /// # Errors
+    /// As [`Engine::validate`].
+    pub async fn identify(
+        &self,
+        text: &str,
+        attempt: &Attempt<'_>,
+        stranger: IpAddr,
+    ) -> Result<Result<KeyFacts, Refusal>, Declined> {
+        let Some(presented) = PresentedKey::parse(text) else { return Ok(Err(Refusal::InvalidKey)) };
+        let Some(key) = self.find(&presented.digest(), Some(stranger)).await? else {
+            return Ok(Err(Refusal::InvalidKey));
+        };
+        Ok(judge(&key, attempt, self.clock.now()).map(|()| key))
+    }
+
+    /// The key with this digest: from memory while that is up to date, else from the store.
+    async fn find(&self, digest: &KeyDigest, stranger: Option<IpAddr>) -> Result<Option<KeyFacts>, Declined> {
+        for _ in 0..ROUNDS {
+            let remembered = self.cache.get(digest);
+            if !self.is_up_to_date() {
+                let stranger = stranger.filter(|_| remembered.is_none());
+                return Ok(self.look_up(digest, stranger).await?.map(|found| found.facts));
+            }
+            if remembered.is_some() {
+                return Ok(remembered);
+            }
+            let Some(slot) = self.cache.empty_slot(digest).await else { continue };
+            let Some(found) = self.look_up(digest, stranger).await? else { return Ok(None) };
+            if self.remember(Some(slot), &found) {
+                return Ok(Some(found.facts));
+            }
+        }
+        Err(Declined::Store(StoreError::TimedOut))
+    }
+
+    async fn look_up(
+        &self,
+        digest: &KeyDigest,
+        stranger: Option<IpAddr>,
+    ) -> Result<Option<hokusai_store::FoundKey>, Declined> {
+        let _turn = match stranger {
+            Some(address) => Some(self.take_turn(address).await?),
+            None => None,
+        };
+        Ok(self.store.find_key(digest).await?)
+    }
+
+    async fn take_turn(&self, address: IpAddr) -> Result<tokio::sync::SemaphorePermit<'_>, Declined> {
+        if !lock(&self.lookup_cap).take(address, self.clock.elapsed()) {
+            return Err(Declined::TooManyLookups);
+        }
+        let turn = tokio::time::timeout(TURN, self.lookups.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or(Declined::TooManyLookups)
+    }
+}
