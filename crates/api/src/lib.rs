@@ -1,1 +1,9 @@
-//! The words on the wire, shared by server and client.
+//! The words on the wire: what requests and answers of the service look like as JSON.
+//!
+//! Shared by server and client. It knows no rule and no sibling crate.
+
+pub mod admin_tokens;
+pub mod errors;
+pub mod keys;
+pub mod time;
+pub mod validate;

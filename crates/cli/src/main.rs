@@ -1,1 +1,50 @@
-fn main() {}
+//! The binary `hokusai`: reads the command line and hands over to one command.
+
+mod commands;
+mod failure;
+mod files;
+mod logs;
+mod service;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// API keys for machine-learning platforms: issue, validate, limit, rotate, revoke.
+#[derive(Debug, Parser)]
+#[command(name = "hokusai", version = version(), propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try the service on this machine: nothing to configure
+    Dev(commands::dev::Args),
+    /// Run the service
+    Serve(commands::serve::Args),
+    /// Bring the database's schema up to date
+    Migrate(commands::migrate::Args),
+    /// Manage admin tokens directly in the database
+    AdminToken(commands::admin_token::Args),
+}
+
+fn version() -> &'static str {
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("HOKUSAI_COMMIT"), ")")
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Dev(args) => commands::dev::run(&args),
+        Command::Serve(args) => commands::serve::run(args),
+        Command::Migrate(args) => commands::migrate::run(args),
+        Command::AdminToken(args) => commands::admin_token::run(args),
+    };
+    failure::report(outcome)
+}

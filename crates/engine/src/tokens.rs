@@ -61,6 +61,14 @@ impl Engine {
         Ok(outcome.await?.then_some(plain))
     }
 
+    /// Whether there ever was an operator token.
+    ///
+    /// # Errors
+    /// [`Declined::Store`].
+    pub async fn had_operator(&self) -> Result<bool, Declined> {
+        Ok(self.store.change(About::Nothing, |standing| (None, standing.had_operator)).await?)
+    }
+
     /// Makes a token.
     ///
     /// # Errors

@@ -1,1 +1,24 @@
-//! The HTTP face of the service.
+//! The HTTP face of the service: routes, who is asking, errors to statuses, and a listener fit for the
+//! open internet.
+//!
+//! Handlers are thin: they read a request into types, call one use-case of `engine`, and write the answer.
+//! Only `error.rs` names statuses of the API; no rule lives here.
+
+mod address;
+mod app;
+mod body;
+mod caller;
+mod docs;
+mod error;
+mod fields;
+mod frame;
+mod listen;
+mod metrics;
+mod routes;
+mod tls;
+mod values;
+
+pub use app::{App, AppOptions, router};
+pub use listen::{ListenOptions, Listener};
+pub use metrics::{Exposition, install as install_metrics};
+pub use tls::{Tls, TlsError};

@@ -114,7 +114,7 @@ fn json(asks: &[AccountAsk]) -> String {
 const LOCK_SQLITE: &str = "select account_id from accounts where false and $1 is null";
 const LOCK_POSTGRES: &str = "select account_id from accounts
     where account_id in (select value ->> 0 from json_array_elements($1::json))
-    order by account_id for update";
+    order by account_id for no key update";
 
 /// The messages and the store's hour, as the statements below begin. `$1` now, `$2` holder, `$3` messages.
 macro_rules! sqlite_messages {
@@ -263,11 +263,12 @@ both! {
         allotted: &[AllottedRow],
         accounts: &[AccountRow],
         now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        for account in accounts.iter().filter(|account| account.reclaimable) {
-            let Some(row) = allotted.iter().find(|row| row.account_id == account.account_id) else { continue };
-            let got = row.allotted - row.used;
-            if !asks.iter().any(|ask| ask.ask.seq == row.seq && got < i64::from(ask.ask.want)) {
+    ) -> Result<(), StoreError> {
+        for account in accounts.iter().filter(|account| account.reclaimable && account.living) {
+            let id: AccountId = account.account_id.parse().map_err(damaged("account"))?;
+            let row = allotted.iter().find(|row| row.account_id == account.account_id);
+            let wanted = asks.iter().find(|ask| ask.account == id).map_or(0, |ask| i64::from(ask.ask.want));
+            if row.is_none_or(|row| row.allotted - row.used >= wanted) {
                 continue;
             }
             let mark = "insert into dry_accounts (account_id, at) values ($1, $2)
@@ -291,8 +292,9 @@ both! {
         let prune = here::either(
             "delete from allotments where (hour, account_id, holder) in
                 (select hour, account_id, holder from allotments where hour < $1 order by hour limit $2)",
-            "delete from allotments where ctid in
-                (select ctid from allotments where hour < $1 order by hour limit $2)",
+            // What somebody is settling is left for the next time: waiting for it could go round in a circle.
+            "delete from allotments where ctid in (select ctid from allotments where hour < $1 order by hour
+                limit $2 for update skip locked)",
         );
         sqlx::query(prune).bind(hour.0).bind(most).execute(db.write()).await?;
         Ok(())

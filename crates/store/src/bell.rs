@@ -1,10 +1,9 @@
 //! The bell that rings when the feed grows. A bell may stay silent: the feed itself is the truth.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPool};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::database::{Database, Store};
 use crate::postgres::CHANNEL;
@@ -18,7 +17,7 @@ pub struct Bell(Ringer);
 
 #[derive(Debug)]
 enum Ringer {
-    Here(Arc<Notify>),
+    Here(watch::Receiver<()>),
     Postgres { pool: PgPool, listener: Option<PgListener> },
     Silent,
 }
@@ -28,7 +27,7 @@ impl Store {
     #[must_use]
     pub fn bell(&self) -> Bell {
         Bell(match &self.database {
-            Database::Sqlite(db) => Ringer::Here(db.changed.clone()),
+            Database::Sqlite(db) => Ringer::Here(db.changed.subscribe()),
             Database::Postgres(db) if db.listen => {
                 Ringer::Postgres { pool: db.read().clone(), listener: None }
             }
@@ -41,7 +40,12 @@ impl Bell {
     /// Waits until the bell rings.
     pub async fn rung(&mut self) {
         match &mut self.0 {
-            Ringer::Here(changed) => changed.notified().await,
+            Ringer::Here(changed) => {
+                if changed.changed().await.is_err() {
+                    // The store is gone, and nothing will ever change again.
+                    std::future::pending().await
+                }
+            }
             Ringer::Postgres { pool, listener } => {
                 while let Err(error) = heard(pool, listener).await {
                     tracing::debug!(%error, "the bell is silent; the feed is still read");

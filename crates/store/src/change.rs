@@ -193,9 +193,16 @@ both! {
             record(tx, head.revision, writes.kind, Some(key), now).await?;
         }
         let mut touched: Vec<(KeyId, AccountId)> = Vec::new();
-        for key in &writes.changed_keys {
+        // Keys, and then accounts, are locked in the order of their ids, as everywhere else.
+        let mut changed: Vec<&Key> = writes.changed_keys.iter().collect();
+        changed.sort_by_key(|key| key.facts.id);
+        for key in &changed {
             here::keys::update(tx, key).await?;
             touched.extend(here::keys::living(tx, key).await?);
+        }
+        changed.sort_by_key(|key| key.facts.account);
+        for key in changed {
+            here::keys::update_account(tx, key).await?;
         }
         touched.sort_unstable();
         touched.dedup();

@@ -40,12 +40,17 @@ macro_rules! both {
 }
 pub(crate) use both;
 
-/// Runs one of those functions on the store's database, within the store's time limit.
+/// Runs one of those functions on the store's database, within the store's time limit. On SQLite the file
+/// is looked at first: no connection, old or new, may be of any other.
 macro_rules! run {
     ($store:expr, $operation:ident($($argument:expr),*)) => {
         match &$store.database {
             $crate::database::Database::Sqlite(db) => {
-                $store.within_time(on_sqlite::$operation(db, $($argument),*)).await
+                let operation = async {
+                    db.check_file()?;
+                    on_sqlite::$operation(db, $($argument),*).await
+                };
+                $store.within_time(operation).await
             }
             $crate::database::Database::Postgres(db) => {
                 $store.within_time(on_postgres::$operation(db, $($argument),*)).await
@@ -104,7 +109,7 @@ impl Store {
 
 both! {
     pub(crate) async fn ping(db: &here::Db) -> Result<(), StoreError> {
-        // Reads a real row: a bare `select 1` would not notice a lost file.
+        // Reads a real row: a bare `select 1` would not need the disk.
         sqlx::query("select revision from authority").fetch_one(db.read()).await?;
         Ok(())
     }

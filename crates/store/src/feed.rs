@@ -71,7 +71,6 @@ both! {
         db: &here::Db,
         revision: i64,
     ) -> Result<(Vec<FeedRow>, Vec<String>), StoreError> {
-        db.check_file()?;
         let mut connection = db.read().acquire().await?;
         let changes = "select y.epoch, y.revision as head, c.revision, c.key_id, c.account_id, k.digest
             from authority y

@@ -43,7 +43,6 @@ both! {
         kind: &str,
         revision: i64,
     ) -> Result<(), StoreError> {
-        db.check_file()?;
         let register = here::either(
             "insert into holders (holder, kind, seen_at, revision) values ($1, $2, $3, $4)
              on conflict (holder) do update set seen_at = excluded.seen_at, revision = excluded.revision",

@@ -282,9 +282,11 @@ both! {
     ) -> Result<Vec<ListedRow>, StoreError> {
         let mut connection = db.read().acquire().await?;
         let now = here::now(db, &mut connection).await?;
+        let named: i64 =
+            sqlx::query_scalar("select hour from latest_hour").fetch_one(&mut *connection).await?;
         let rows = sqlx::query_as(LIST)
             .bind(now.0)
-            .bind(now.hour().0)
+            .bind(now.hour().0.max(named))
             .bind(holder.to_string())
             .bind(filter.key.map(|key| key.to_string()))
             .bind(&filter.user_id)
@@ -299,6 +301,9 @@ both! {
     }
 
     pub(crate) async fn note_use(db: &here::Db, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        let mut uses = uses.to_vec();
+        // All nodes lock keys in one order, so that none waits for another that waits for it.
+        uses.sort_unstable();
         let mut tx = db.begin().await?;
         let note = "update keys set last_used_at = $2
             where key_id = $1 and (last_used_at is null or last_used_at < $2)";
@@ -360,8 +365,14 @@ both! {
             .bind(if_ever(facts.lifetime.grace_until))
             .bind(if_ever(facts.lifetime.revoked_at))
             .bind(key.rotated_to.map(|key| key.to_string()))
-            .execute(&mut *tx)
+            .execute(tx)
             .await?;
+        Ok(())
+    }
+
+    /// Writes the limits of the key's account.
+    pub(crate) async fn update_account(tx: &mut here::Connection, key: &Key) -> Result<(), sqlx::Error> {
+        let (facts, rights) = (&key.facts, &*key.facts.rights);
         let limits = "update accounts set rate_limit_per_hour = $2, monthly_prediction_limit = $3
             where account_id = $1";
         sqlx::query(limits)

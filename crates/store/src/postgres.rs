@@ -63,13 +63,10 @@ impl Db {
         &self.pool
     }
 
+    /// Each statement must see what was committed before it, whatever the server's default is: a statement
+    /// that waited for a lock would else decide by how things were before.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.pool.begin().await
-    }
-
-    /// PostgreSQL notices by itself.
-    pub(crate) fn check_file(&self) -> Result<(), sqlx::Error> {
-        Ok(())
+        self.pool.begin_with("begin isolation level read committed").await
     }
 
     /// The instant that statements take as now; `None`: the database's own.

@@ -7,7 +7,6 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use hokusai_core::time::Timestamp;
@@ -16,7 +15,7 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{Sqlite, Transaction};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::StoreError;
 use crate::open::{NowFn, OpenError, StoreOptions};
@@ -36,7 +35,7 @@ pub(crate) struct Db {
     upkeep: SqlitePool,
     now: NowFn,
     /// Rung after each change: the feed's followers are all in this process.
-    pub(crate) changed: Arc<Notify>,
+    pub(crate) changed: watch::Sender<()>,
     path: PathBuf,
     inode: u64,
     /// Held for as long as the store is open.
@@ -55,8 +54,10 @@ pub(crate) async fn now(db: &Db, _connection: &mut Connection) -> Result<Timesta
 
 impl Db {
     pub(crate) async fn open(path: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
-        let lock = lock(path)?;
-        create_private(path).map_err(|source| OpenError::Unusable { path: path.to_owned(), source })?;
+        let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
+        create_private(path).map_err(unusable)?;
+        // The lock is of the file itself, whatever name it is called by.
+        let lock = lock(&path.canonicalize().map_err(unusable)?)?;
         let connect = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -76,8 +77,8 @@ impl Db {
         let write = pool(1).connect_with(connect.clone()).await?;
         let upkeep = pool(1).connect_lazy_with(connect.clone());
         let read = pool(options.connections).connect_lazy_with(connect.pragma("query_only", "on"));
-        let inode = inode(path).map_err(|source| OpenError::Unusable { path: path.to_owned(), source })?;
-        let (now, changed) = (options.now.clone(), Arc::new(Notify::new()));
+        let inode = inode(path).map_err(unusable)?;
+        let (now, changed) = (options.now.clone(), watch::Sender::new(()));
         Ok(Self { write, read, upkeep, now, changed, path: path.to_owned(), inode, _lock: lock })
     }
 
@@ -90,7 +91,6 @@ impl Db {
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.check_file()?;
         self.write.begin_with("begin immediate").await
     }
 
@@ -116,10 +116,11 @@ impl Db {
 
     /// Wakes the followers, after the commit.
     pub(crate) fn announced(&self) {
-        self.changed.notify_one();
+        self.changed.send_replace(());
     }
 
     pub(crate) async fn checkpoint(&self) -> Result<(), StoreError> {
+        self.check_file()?;
         let (_, log, _): (i64, i64, i64) =
             sqlx::query_as("pragma wal_checkpoint(passive)").fetch_one(&self.upkeep).await?;
         if log > LONG_LOG {

@@ -1,0 +1,136 @@
+//! `hokusai dev`: the service to try, with nothing to configure.
+
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use hokusai_core::key::Environment;
+use hokusai_core::policy::{Attempt, ClientAddress, DEFAULT_RATE_LIMIT};
+use hokusai_core::scope::Scope;
+use hokusai_core::token::Role;
+use hokusai_engine::{Actor, Engine, Expiry, KeyWish, TokenWish};
+
+use crate::failure::Failure;
+use crate::files;
+use crate::logs::{self, LogFormat};
+use crate::service::{self, DEFAULT_LISTEN, app_options, asked_to_stop, bind};
+use crate::settings::Settings;
+
+/// Try the service on this machine. Keys, token and data live in one directory; delete it to start anew.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where to keep everything
+    #[arg(long, value_name = "DIRECTORY", default_value = ".hokusai-dev")]
+    dir: PathBuf,
+    /// Address to listen on; must be this machine's own
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_LISTEN)]
+    listen: SocketAddr,
+    /// What to log
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+/// What a developer needs to begin.
+struct Credentials {
+    admin_token: String,
+    api_key: String,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if !args.listen.ip().is_loopback() {
+        let hint = "use `hokusai serve` for others to reach it";
+        return Err(Failure::wrong_use(
+            format!("dev listens only on this machine, not on {}", args.listen),
+            hint,
+        ));
+    }
+    logs::start(&args.log, LogFormat::Text)?;
+    files::make_private_directory(&args.dir)?;
+    let settings = Settings {
+        listen: Some(args.listen),
+        database: Some(format!("sqlite://{}", args.dir.join("hokusai.db").display())),
+        ..Settings::default()
+    };
+    service::block_on(async {
+        let mut options = app_options(&settings)?;
+        options.allowed_hosts = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec();
+        let listener = bind(&settings).await?;
+        let running = service::start(&settings).await?;
+        let credentials = Credentials {
+            admin_token: admin_token(&running.engine, &args.dir.join("admin-token")).await?,
+            api_key: sample_key(&running.engine, &args.dir.join("api-key")).await?,
+        };
+        greet(listener.local_addr()?, &credentials)?;
+        service::serve(running, listener, options, asked_to_stop()).await
+    })
+}
+
+/// The token of earlier starts, or a new one.
+async fn admin_token(engine: &Engine, file: &Path) -> Result<String, Failure> {
+    let here = IpAddr::from([127, 0, 0, 1]);
+    if let Some(text) = files::read_private(file)?
+        && engine.authenticate(&text, here).await?.is_some_and(|token| token.role == Role::Operator)
+    {
+        return Ok(text);
+    }
+    let (user_id, name) = ("admin".to_owned(), "dev".to_owned());
+    let wish = TokenWish { user_id, name, role: Role::Operator, expires_in_days: None };
+    let text = engine.issue_token(&Actor::system(), wish).await?.plain.expose().to_owned();
+    files::replace_private(file, &text)?;
+    Ok(text)
+}
+
+/// The sample key of earlier starts, or a new one.
+async fn sample_key(engine: &Engine, file: &Path) -> Result<String, Failure> {
+    let here = IpAddr::from([127, 0, 0, 1]);
+    let attempt = Attempt { service_id: None, required_scope: None, client: ClientAddress::Known(here) };
+    if let Some(text) = files::read_private(file)?
+        && engine.identify(&text, &attempt, here).await?.is_ok()
+    {
+        return Ok(text);
+    }
+    let scopes =
+        ["model:read", "model:write", "mlflow:access"].into_iter().filter_map(Scope::parse).collect();
+    let wish = KeyWish {
+        name: "Sample key".into(),
+        service_id: "platform".into(),
+        scopes,
+        environment: Environment::Development,
+        rate_limit_per_hour: DEFAULT_RATE_LIMIT,
+        expiry: Expiry::Never,
+        allowlist: Vec::new(),
+        monthly_prediction_limit: None,
+        billing_plan: None,
+        metadata: "{}".into(),
+        user_id: Some("admin".into()),
+    };
+    let text = engine.issue(&Actor::system(), wish).await?.plain.expose().to_owned();
+    files::replace_private(file, &text)?;
+    Ok(text)
+}
+
+fn greet(address: SocketAddr, credentials: &Credentials) -> Result<(), Failure> {
+    let Credentials { admin_token, api_key } = credentials;
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        r#"
+Hokusai Auth is ready on http://{address} (API: http://{address}/docs). Ctrl-C stops it.
+
+In another shell:
+
+  export HOKUSAI_AUTH_SERVICE_URL=http://{address}
+  export HOKUSAI_ADMIN_TOKEN={admin_token}
+  export HOKUSAI_API_KEY={api_key}
+
+Then create a key, and validate the sample key:
+
+  curl -X POST $HOKUSAI_AUTH_SERVICE_URL/api/v1/keys -H "Authorization: Bearer $HOKUSAI_ADMIN_TOKEN" \
+    -H "Content-Type: application/json" -d '{{"name": "My First Key"}}'
+
+  curl -X POST $HOKUSAI_AUTH_SERVICE_URL/api/v1/keys/validate -H "Authorization: Bearer $HOKUSAI_API_KEY"
+"#
+    )?;
+    out.flush()?;
+    Ok(())
+}

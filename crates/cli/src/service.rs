@@ -1,0 +1,183 @@
+//! Putting the service together: store, engine, jobs, listener; and taking it down in order.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hokusai_core::audit::AuditKey;
+use hokusai_core::id::Epoch;
+use hokusai_engine::{Clock, Engine, EngineOptions, Jobs};
+use hokusai_server::{App, AppOptions, ListenOptions, Listener, Tls, install_metrics, router};
+use hokusai_store::{NowFn, Store, StoreOptions};
+use rand::Rng as _;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+
+use crate::failure::Failure;
+use crate::files;
+use crate::settings::Settings;
+
+/// The port that `dev` and `serve` take unless told otherwise.
+pub(crate) const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4658);
+/// How long an operation of the store may take.
+const STORE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long to give units back at the end.
+const GIVE_BACK: Duration = Duration::from_secs(4);
+
+/// An engine on its store, at work.
+pub(crate) struct Running {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) jobs: Jobs,
+}
+
+/// Opens the store as the settings say.
+pub(crate) async fn open_store(settings: &Settings, clock: &Clock) -> Result<Store, Failure> {
+    let now = clock.clone();
+    let options = StoreOptions {
+        url: settings.database().to_owned(),
+        now: NowFn::new(move || now.now()),
+        inject_now_into_postgres: false,
+        listen: settings.database_listen.unwrap_or(true),
+        connections: settings.database_connections.unwrap_or(16).max(2),
+        timeout: STORE_TIMEOUT,
+        audit_key: audit_key(settings)?,
+        epoch: Epoch::new(clock.now(), &mut UnwrapErr(SysRng)),
+    };
+    Ok(Store::open(&options).await?)
+}
+
+/// Opens the store and starts an engine on it.
+pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
+    let clock = Clock::system();
+    let store = Arc::new(open_store(settings, &clock).await?);
+    let defaults = EngineOptions::default();
+    let options = EngineOptions {
+        member_max_rate_limit: settings.member_max_rate_limit.unwrap_or(defaults.member_max_rate_limit),
+        lookups_per_second: settings.lookups_per_second.unwrap_or(defaults.lookups_per_second),
+        cached_keys: settings.cached_keys.unwrap_or(defaults.cached_keys),
+        default_plan: plans(settings)[0].clone(),
+    };
+    let engine = Arc::new(Engine::new(store, clock, options));
+    let jobs = Jobs::start(engine.clone()).await?;
+    Ok(Running { engine, jobs })
+}
+
+/// Binds the address; refuses plain text where others could read it.
+pub(crate) async fn bind(settings: &Settings) -> Result<Listener, Failure> {
+    let address = settings.listen.unwrap_or(DEFAULT_LISTEN);
+    let tls = match (&settings.tls_certificate, &settings.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls::load(certificate.clone(), key.clone())?),
+        (None, None) => None,
+        _ => {
+            let hint = "give both --tls-certificate and --tls-key, or neither";
+            return Err(Failure::wrong_use("only one of the two TLS files is named", hint));
+        }
+    };
+    if tls.is_none() && !address.ip().is_loopback() && !settings.behind_tls_proxy.unwrap_or(false) {
+        let hint =
+            "give --tls-certificate and --tls-key, or say --behind-tls-proxy if a proxy in front speaks TLS";
+        return Err(Failure::wrong_use(
+            format!("keys would cross the network in plain text on {address}"),
+            hint,
+        ));
+    }
+    let options = ListenOptions {
+        max_connections: settings.max_connections.unwrap_or(ListenOptions::default().max_connections).max(1),
+        ..ListenOptions::default()
+    };
+    Listener::bind(address, tls, options).await.map_err(|error| {
+        let what = anyhow::Error::new(error).context(format!("can't listen on {address}"));
+        Failure::with_hint(what, "another program may use this port; choose one with --listen")
+    })
+}
+
+/// Serves until `stop`, then finishes what is in flight and gives all units back.
+pub(crate) async fn serve(
+    running: Running,
+    listener: Listener,
+    options: AppOptions,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let app = App::new(running.engine, options, install_metrics()?);
+    listener.serve(router(app), stop).await;
+    running.jobs.stop(GIVE_BACK).await;
+    Ok(())
+}
+
+/// How the settings shape the HTTP side.
+pub(crate) fn app_options(settings: &Settings) -> Result<AppOptions, Failure> {
+    let defaults = AppOptions::default();
+    let services = settings.services.clone().unwrap_or(defaults.services);
+    if services.is_empty() || services.iter().any(String::is_empty) {
+        return Err(Failure::wrong_use(
+            "services: at least one name is needed",
+            "leave the setting out for the default",
+        ));
+    }
+    Ok(AppOptions {
+        services,
+        billing_plans: plans(settings),
+        trusted_proxies: Settings::blocks("trusted_proxies", settings.trusted_proxies.as_ref())?,
+        metrics_networks: Settings::blocks("metrics_networks", settings.metrics_networks.as_ref())?,
+        commit: env!("HOKUSAI_COMMIT").into(),
+        strict_transport: settings.tls_certificate.is_some() || settings.behind_tls_proxy.unwrap_or(false),
+        allowed_hosts: Vec::new(),
+    })
+}
+
+/// Waits until the service is asked to stop: Ctrl-C, or SIGTERM.
+pub(crate) async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// A runtime for one command.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+fn plans(settings: &Settings) -> Vec<String> {
+    let plans = settings.billing_plans.clone().filter(|plans| !plans.is_empty());
+    plans.unwrap_or_else(|| AppOptions::default().billing_plans)
+}
+
+/// The key that seals the audit log: from its variable, or its file, which is made at the first start.
+fn audit_key(settings: &Settings) -> Result<AuditKey, Failure> {
+    let short = || {
+        let hint = "make one with: openssl rand -hex 32";
+        Failure::wrong_use("the audit key is shorter than 32 bytes", hint)
+    };
+    if let Some(text) = std::env::var_os("HOKUSAI_AUDIT_KEY") {
+        return AuditKey::new(text.to_string_lossy().into_owned()).ok_or_else(short);
+    }
+    let default = || settings.beside_database("audit-key");
+    let path: PathBuf = settings.audit_key_file.clone().unwrap_or_else(default);
+    let text = match files::read_private(&path)? {
+        Some(text) => text,
+        None => make_audit_key(&path)?,
+    };
+    AuditKey::new(text).ok_or_else(short)
+}
+
+fn make_audit_key(path: &Path) -> Result<String, Failure> {
+    let mut random = [0; 32];
+    UnwrapErr(SysRng).fill_bytes(&mut random);
+    let text = random.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    files::write_private(path, &text)?;
+    Ok(text)
+}

@@ -1,0 +1,101 @@
+//! Who is asking: credentials in headers, and admin tokens behind them.
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use hokusai_core::token::Role;
+use hokusai_engine::Actor;
+
+use crate::address::{Origin, origin};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::frame::RequestId;
+
+/// The header for a gateway's own token, beside the key that it asks about.
+const SERVICE_TOKEN: &str = "x-hokusai-service-token";
+
+/// What stands in the `Authorization` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Authorization<'a> {
+    /// There is none.
+    Absent,
+    /// `Bearer` and a text, which may be empty.
+    Bearer(&'a str),
+    /// Another scheme, or no text at all.
+    Other,
+}
+
+/// Reads the `Authorization` header. The scheme's case does not matter (RFC 9110, 11.1).
+pub(crate) fn authorization(headers: &HeaderMap) -> Result<Authorization<'_>, ApiError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(Authorization::Absent) };
+    if values.next().is_some() {
+        return Err(ApiError::ambiguous_credentials());
+    }
+    let Ok(text) = value.to_str() else { return Ok(Authorization::Other) };
+    let (scheme, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+    Ok(if scheme.eq_ignore_ascii_case("bearer") {
+        Authorization::Bearer(rest.trim())
+    } else {
+        Authorization::Other
+    })
+}
+
+/// The bearer of a living admin token.
+pub(crate) struct AdminCaller(pub(crate) Actor);
+
+impl FromRequestParts<App> for AdminCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let origin = origin(&parts.extensions, &parts.headers, &app.options.trusted_proxies);
+        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        admin_caller(app, &parts.headers, origin, request_id).await.map(Self)
+    }
+}
+
+pub(crate) async fn admin_caller(
+    app: &App,
+    headers: &HeaderMap,
+    origin: Origin,
+    request_id: String,
+) -> Result<Actor, ApiError> {
+    let text = match authorization(headers)? {
+        Authorization::Bearer(text) if !text.is_empty() => text,
+        _ => {
+            return Err(ApiError::invalid_admin_token(
+                "An admin token is needed: Authorization: Bearer TOKEN",
+            ));
+        }
+    };
+    let token = app.engine.authenticate(text, origin.client).await?;
+    let token = token.ok_or_else(|| {
+        ApiError::invalid_admin_token(if text.starts_with("hk_") {
+            "This is an API key; an admin token is needed here"
+        } else {
+            "The admin token is unknown, expired or revoked"
+        })
+    })?;
+    Ok(Actor {
+        user_id: token.user_id,
+        token_id: Some(token.id),
+        role: token.role,
+        address: origin.client.to_string(),
+        request_id,
+    })
+}
+
+/// The role of the token in `X-Hokusai-Service-Token`, if there is one. A refused one is an error.
+pub(crate) async fn service_role(
+    app: &App,
+    headers: &HeaderMap,
+    origin: Origin,
+) -> Result<Option<Role>, ApiError> {
+    let Some(value) = headers.get(SERVICE_TOKEN) else { return Ok(None) };
+    let token = match value.to_str() {
+        Ok(text) => app.engine.authenticate(text, origin.client).await?,
+        Err(_) => None,
+    };
+    token.map(|token| Some(token.role)).ok_or_else(ApiError::service_token_refused)
+}

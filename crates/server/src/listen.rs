@@ -1,0 +1,232 @@
+//! The listener: accepts, limits and drains connections.
+//!
+//! Every wait has an end: for the first byte, the TLS handshake, a request's headers, its body, and at
+//! the end for what is in flight. Without TLS only HTTP/1.1 is spoken, so that nothing has to be guessed
+//! from a connection's first bytes.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::Response;
+use axum::routing::future::RouteFuture;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::address::Peer;
+use crate::tls::Tls;
+
+/// Bounds of the listener.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenOptions {
+    /// The most connections at once; further ones wait to be accepted.
+    pub max_connections: usize,
+    /// How long a connection may take to send its first byte, and to shake hands.
+    pub first_byte: Duration,
+    /// How long a request's headers may take; also how long a connection may stay idle.
+    pub headers: Duration,
+    /// How long to wait at the end for what is in flight.
+    pub drain: Duration,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self {
+            max_connections: 10_000,
+            first_byte: Duration::from_secs(10),
+            headers: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A bound address, ready to serve.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: TcpListener,
+    tls: Option<Arc<Tls>>,
+    options: ListenOptions,
+}
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Shared {
+    router: Router,
+    tls: Option<Arc<Tls>>,
+    options: ListenOptions,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Listener {
+    /// Binds `address`; port 0 lets the system choose.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn bind(address: SocketAddr, tls: Option<Tls>, options: ListenOptions) -> io::Result<Self> {
+        Ok(Self { tcp: TcpListener::bind(address).await?, tls: tls.map(Arc::new), options })
+    }
+
+    /// The address that was bound.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// Serves until `stop` is done, then finishes what is in flight.
+    pub async fn serve(self, router: Router, stop: impl Future<Output = ()>) {
+        let (stopping, is_stopping) = watch::channel(false);
+        let shared = Shared { router, tls: self.tls.clone(), options: self.options, stopping: is_stopping };
+        let places = Arc::new(Semaphore::new(self.options.max_connections));
+        let mut connections = JoinSet::new();
+        if let Some(tls) = self.tls.clone() {
+            connections.spawn(async move { tls.keep_fresh().await });
+        }
+        tokio::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stop => break,
+                accepted = accept(&self.tcp, &places) => accepted,
+            };
+            if let Some((stream, peer, place)) = accepted {
+                connections.spawn(serve_connection(stream, peer, place, shared.clone()));
+            }
+            while connections.try_join_next().is_some() {}
+        }
+        drop(self.tcp);
+        // Nobody may be listening any longer; that is fine.
+        let _ = stopping.send(true);
+        let all_places = u32::try_from(self.options.max_connections).unwrap_or(u32::MAX);
+        let in_flight = places.acquire_many(all_places);
+        if timeout(self.options.drain, in_flight).await.is_err() {
+            tracing::warn!("some connections did not end in time and are cut");
+        }
+        connections.shutdown().await;
+    }
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(
+    tcp: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.ok()?;
+    match tcp.accept().await {
+        Ok((stream, peer)) => Some((stream, peer.ip(), place)),
+        Err(error) => {
+            // Out of file descriptors, most likely: trying again at once would only burn time.
+            tracing::warn!(%error, "a connection can't be accepted");
+            sleep(Duration::from_millis(100)).await;
+            None
+        }
+    }
+}
+
+async fn serve_connection(stream: TcpStream, peer: IpAddr, _place: OwnedSemaphorePermit, shared: Shared) {
+    let open = metrics::gauge!("hokusai_connections_open");
+    open.increment(1.0);
+    let outcome = speak(stream, peer, &shared).await;
+    open.decrement(1.0);
+    metrics::counter!("hokusai_connections_total", "outcome" => outcome).increment(1);
+}
+
+/// Serves one connection, and says in a word what became of it.
+async fn speak(stream: TcpStream, peer: IpAddr, shared: &Shared) -> &'static str {
+    // Answers are small and written at once; waiting to fill a segment only delays them.
+    let _ = stream.set_nodelay(true);
+    let first_byte = tokio::select! {
+        ready = timeout(shared.options.first_byte, stream.readable()) => ready,
+        () = stopped(shared) => return "stopped",
+    };
+    if !matches!(first_byte, Ok(Ok(()))) {
+        return "silent";
+    }
+    let Some(tls) = &shared.tls else { return http1(stream, peer, shared).await };
+    match timeout(shared.options.first_byte, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+            http2(stream, peer, shared).await
+        }
+        Ok(Ok(stream)) => http1(stream, peer, shared).await,
+        Ok(Err(_)) | Err(_) => "handshake_failed",
+    }
+}
+
+async fn http1<S>(stream: S, peer: IpAddr, shared: &Shared) -> &'static str
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(shared.options.headers).max_buf_size(64 * 1024);
+    drive(builder.serve_connection(TokioIo::new(stream), Requests::of(peer, shared)), shared).await
+}
+
+async fn http2<S>(stream: S, peer: IpAddr, shared: &Shared) -> &'static str
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(100)
+        .max_header_list_size(64 * 1024)
+        .keep_alive_interval(shared.options.headers)
+        .keep_alive_timeout(shared.options.first_byte);
+    drive(builder.serve_connection(TokioIo::new(stream), Requests::of(peer, shared)), shared).await
+}
+
+/// Serves requests until the connection ends, or until what is in flight is done once the service stops.
+async fn drive(connection: impl GracefulConnection, shared: &Shared) -> &'static str {
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = stopped(shared) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if ended.is_ok() { "served" } else { "broken" }
+}
+
+async fn stopped(shared: &Shared) {
+    // A listener that is gone has stopped, too.
+    let _ = shared.stopping.clone().wait_for(|stopping| *stopping).await;
+}
+
+/// The requests of one connection.
+#[derive(Clone)]
+struct Requests {
+    router: Router,
+    peer: Peer,
+}
+
+impl Requests {
+    fn of(peer: IpAddr, shared: &Shared) -> Self {
+        Self { router: shared.router.clone(), peer: Peer(peer) }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Requests {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        // A router is always ready.
+        tower::Service::call(&mut self.router.clone(), request.map(Body::new))
+    }
+}

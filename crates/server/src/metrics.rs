@@ -1,0 +1,41 @@
+//! Prometheus metrics. Labels are of bounded sets; no key or user is ever in one.
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Writes the present figures.
+#[derive(Clone)]
+pub struct Exposition(PrometheusHandle);
+
+/// Starts collecting for this process. Call it once.
+///
+/// # Errors
+/// If this process collects already.
+pub fn install() -> Result<Exposition, BuildError> {
+    let seconds = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0];
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)?
+        .install_recorder()?;
+    describe();
+    Ok(Exposition(handle))
+}
+
+fn describe() {
+    use metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("hokusai_http_requests_total", "Requests by method, route and status");
+    describe_histogram!("hokusai_http_request_seconds", "Time to answer, by route");
+    describe_counter!("hokusai_validations_total", "Validations by outcome");
+    describe_counter!("hokusai_allotment_messages_total", "Messages to the store about limits");
+    describe_counter!("hokusai_allotment_accounts_total", "Accounts in those messages");
+    describe_counter!("hokusai_connections_total", "Connections by what became of them");
+    describe_gauge!("hokusai_cached_keys", "Keys in memory");
+    describe_gauge!("hokusai_connections_open", "Connections open now");
+}
+
+impl Exposition {
+    /// The figures in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.run_upkeep();
+        self.0.render()
+    }
+}

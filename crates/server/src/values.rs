@@ -1,0 +1,173 @@
+//! Values of fields and parameters: from JSON or text into types, each with its bound.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use hokusai_core::address::{MAX_ALLOWLIST, parse_block};
+use hokusai_core::key::Environment;
+use hokusai_core::policy::{MAX_RATE_LIMIT, MIN_RATE_LIMIT, canonical_service};
+use hokusai_core::scope::Scope;
+use hokusai_core::time::{DAY, Timestamp};
+use hokusai_core::token::Role;
+use hokusai_engine::Expiry;
+use ipnet::IpNet;
+use serde_json::Value;
+
+use crate::fields::Parsed;
+
+/// The largest whole number that every JSON reader keeps exactly: 2⁵³ − 1.
+const MAX_EXACT: i64 = 9_007_199_254_740_991;
+const MAX_DAYS: i64 = 365;
+const MAX_NAME: usize = 100;
+const MAX_SCOPES: usize = 64;
+/// The largest metadata, in bytes of JSON.
+const MAX_METADATA: usize = 4096;
+
+pub(crate) fn name(value: Value) -> Parsed<String> {
+    let wrong = || format!("must be 1 to {MAX_NAME} characters without control characters");
+    let text = text(value).map_err(|_| wrong())?;
+    let trimmed = text.trim();
+    let fits = (1..=MAX_NAME).contains(&trimmed.chars().count()) && !text.chars().any(char::is_control);
+    if fits { Ok(trimmed.to_owned()) } else { Err(wrong()) }
+}
+
+pub(crate) fn user_id(value: Value) -> Parsed<String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._@:-".contains(&b);
+    match text(value) {
+        Ok(text) if (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(allowed) => Ok(text),
+        _ => Err(format!("must be 1 to {MAX_NAME} of A-Z a-z 0-9 . _ @ : -")),
+    }
+}
+
+/// A service by its present or an older name.
+pub(crate) fn service(known: &[String]) -> impl FnOnce(Value) -> Parsed<String> {
+    move |value| {
+        let wrong = || format!("must be one of: {}", known.join(", "));
+        let text = text(value).map_err(|_| wrong())?;
+        let name = canonical_service(&text);
+        known.iter().find(|service| *service == name).cloned().ok_or_else(wrong)
+    }
+}
+
+pub(crate) fn one_of(known: &[String]) -> impl FnOnce(Value) -> Parsed<String> {
+    move |value| {
+        let text = text(value).ok().filter(|text| known.contains(text));
+        text.ok_or_else(|| format!("must be one of: {}", known.join(", ")))
+    }
+}
+
+pub(crate) fn scopes(value: Value) -> Parsed<Vec<Scope>> {
+    let wrong = || {
+        format!(
+            "must be a list of at most {MAX_SCOPES} scopes, each 1 to 64 of a-z 0-9 : . _ -, \
+             or such a text ending in ':*', or '*'"
+        )
+    };
+    let Value::Array(items) = value else { return Err(wrong()) };
+    if items.len() > MAX_SCOPES {
+        return Err(wrong());
+    }
+    items.iter().map(|item| item.as_str().and_then(Scope::parse).ok_or_else(wrong)).collect()
+}
+
+pub(crate) fn environment(value: Value) -> Parsed<Environment> {
+    let found = text(value).ok().and_then(|name| Environment::from_name(&name));
+    found.ok_or_else(|| "must be production, test or development".to_owned())
+}
+
+pub(crate) fn role(value: Value) -> Parsed<Role> {
+    let found = text(value).ok().and_then(|name| Role::from_name(&name));
+    found.ok_or_else(|| "must be operator, member or verifier".to_owned())
+}
+
+pub(crate) fn rate_limit(value: Value) -> Parsed<u32> {
+    let number = whole_number(i64::from(MIN_RATE_LIMIT)..=i64::from(MAX_RATE_LIMIT))(value)?;
+    Ok(u32::try_from(number).expect("the range of limits fits"))
+}
+
+pub(crate) fn monthly_limit(value: Value) -> Parsed<i64> {
+    whole_number(0..=MAX_EXACT)(value)
+}
+
+pub(crate) fn days(value: Value) -> Parsed<i64> {
+    whole_number(1..=MAX_DAYS)(value)
+}
+
+pub(crate) fn whole_number(range: RangeInclusive<i64>) -> impl FnOnce(Value) -> Parsed<i64> {
+    move |value| {
+        let Value::Number(number) = value else { return Err(wrong_number(&range)) };
+        let number = number.as_i64().or_else(|| number.as_f64().and_then(whole));
+        number.filter(|number| range.contains(number)).ok_or_else(|| wrong_number(&range))
+    }
+}
+
+fn wrong_number(range: &RangeInclusive<i64>) -> String {
+    format!("must be a whole number from {} to {}", range.start(), range.end())
+}
+
+/// JSON knows one kind of number: 1e3 and 1000.0 are the number 1000.
+fn whole(number: f64) -> Option<i64> {
+    (number.fract() == 0.0 && number.abs() <= MAX_EXACT as f64).then_some(number as i64)
+}
+
+pub(crate) fn boolean(value: Value) -> Parsed<bool> {
+    if let Value::Bool(answer) = value { Ok(answer) } else { Err("must be true or false".to_owned()) }
+}
+
+/// Text of at most `most` characters.
+pub(crate) fn text_up_to(most: usize) -> impl FnOnce(Value) -> Parsed<String> {
+    move |value| {
+        let text = text(value).ok().filter(|text| text.chars().count() <= most);
+        text.ok_or_else(|| format!("must be text of at most {most} characters"))
+    }
+}
+
+pub(crate) fn allowlist(value: Value) -> Parsed<Vec<IpNet>> {
+    let wrong = || format!("must be a list of at most {MAX_ALLOWLIST} IPv4 or IPv6 addresses or CIDR blocks");
+    let Value::Array(items) = value else { return Err(wrong()) };
+    if items.len() > MAX_ALLOWLIST {
+        return Err(wrong());
+    }
+    let block = |item: &Value| {
+        let shown: String = item.to_string().chars().take(64).collect();
+        item.as_str().and_then(parse_block).ok_or_else(|| format!("{shown} is no IP address or CIDR block"))
+    };
+    items.iter().map(block).collect()
+}
+
+/// An instant ahead of `now`: RFC 3339, or the form `<local time>+30d` that a deployed client sends for
+/// "30 days from now".
+pub(crate) fn expiry(now: Timestamp) -> impl FnOnce(Value) -> Parsed<Expiry> {
+    move |value| {
+        let wrong =
+            || "must be an RFC 3339 time in the future, with zone, at most 100 years ahead".to_owned();
+        let text = text(value).map_err(|_| wrong())?;
+        if let Some(days) = days_from_now(&text) {
+            return Ok(Expiry::InDays(days));
+        }
+        let at = Timestamp(hokusai_api::time::read(&text).ok_or_else(wrong)?);
+        if at > now && at <= now.plus(36_525 * DAY) { Ok(Expiry::At(at)) } else { Err(wrong()) }
+    }
+}
+
+fn days_from_now(text: &str) -> Option<i64> {
+    let (local, days) = text.strip_suffix('d')?.rsplit_once('+')?;
+    local.parse::<jiff::civil::DateTime>().ok()?;
+    let days: i64 = days.parse().ok().filter(|number: &i64| number.to_string() == days)?;
+    (1..=MAX_DAYS).contains(&days).then_some(days)
+}
+
+/// A flat object of strings, as JSON text.
+pub(crate) fn metadata(value: Value) -> Parsed<String> {
+    let wrong = || format!("must be an object with text values, at most {MAX_METADATA} bytes as JSON");
+    let object: BTreeMap<String, String> = serde_json::from_value(value).map_err(|_| wrong())?;
+    let json = serde_json::to_string(&object).map_err(|_| wrong())?;
+    if json.len() <= MAX_METADATA { Ok(json) } else { Err(wrong()) }
+}
+
+fn text(value: Value) -> Result<String, Value> {
+    match value {
+        Value::String(text) => Ok(text),
+        other => Err(other),
+    }
+}

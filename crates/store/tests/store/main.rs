@@ -1,0 +1,19 @@
+//! The contract of the store: facts that are stated once and hold on SQLite and on PostgreSQL alike.
+#![cfg(test)]
+
+mod acts;
+mod allotments;
+mod audit;
+mod bell;
+mod change;
+mod feed;
+mod holders;
+mod hours;
+mod keys;
+mod lost_messages;
+mod open;
+mod postgres;
+mod samples;
+mod sqlite;
+mod stores;
+mod tokens;
