@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The body of every error but three that deployed clients read differently.
+/// The body of every error but those that deployed clients read differently: a refused key and a used-up
+/// limit at validation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// What was wrong, for people.

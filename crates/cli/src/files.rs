@@ -26,6 +26,19 @@ pub(crate) fn write_private(path: &Path, secret: &str) -> anyhow::Result<()> {
     write().with_context(|| format!("can't write {}", path.display()))
 }
 
+/// Writes a secret into a file unless there is one: of several processes that try, one does. Whoever reads
+/// the file finds all of the secret.
+pub(crate) fn propose_private(path: &Path, secret: &str) -> anyhow::Result<()> {
+    let draft = path.with_added_extension(std::process::id().to_string());
+    replace_private(&draft, secret)?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft).with_context(|| format!("can't remove {}", draft.display()))?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked.with_context(|| format!("can't write {}", path.display())),
+    }
+}
+
 /// Writes a secret in place of what the file held before.
 pub(crate) fn replace_private(path: &Path, secret: &str) -> anyhow::Result<()> {
     let fresh = path.with_added_extension("new");

@@ -1,5 +1,7 @@
 //! Logs: to standard error, as text for people or as JSON for programs.
 
+use std::io::IsTerminal as _;
+
 use clap::ValueEnum;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
@@ -14,10 +16,23 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Libraries that would log headers, and so credentials, in detail: they never log more than this.
+const BOUNDED: [&str; 5] = ["h2=info", "hyper=info", "hyper_util=info", "rustls=info", "tokio_rustls=info"];
+
 /// Starts logging. A filter that can't be read is an error.
 pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder().parse(filter)?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let mut filter = EnvFilter::builder().parse(filter)?;
+    for bound in BOUNDED {
+        filter = filter.add_directive(bound.parse()?);
+    }
+    let colored = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colored)
+        // A log that can't be written is complained of on standard error, which panics if that is the log:
+        // a full disk would end every request.
+        .log_internal_errors(false);
     let started = match format {
         LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),

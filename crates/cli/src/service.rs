@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hokusai_core::audit::AuditKey;
 use hokusai_core::id::Epoch;
+use hokusai_core::policy::canonical_service;
 use hokusai_engine::{Clock, Engine, EngineOptions, Jobs};
 use hokusai_server::{App, AppOptions, ListenOptions, Listener, Tls, install_metrics, router};
 use hokusai_store::{NowFn, Store, StoreOptions};
@@ -112,12 +113,7 @@ pub(crate) async fn serve(
 pub(crate) fn app_options(settings: &Settings) -> Result<AppOptions, Failure> {
     let defaults = AppOptions::default();
     let services = settings.services.clone().unwrap_or(defaults.services);
-    if services.is_empty() || services.iter().any(String::is_empty) {
-        return Err(Failure::wrong_use(
-            "services: at least one name is needed",
-            "leave the setting out for the default",
-        ));
-    }
+    check_services(&services)?;
     Ok(AppOptions {
         services,
         billing_plans: plans(settings),
@@ -129,18 +125,32 @@ pub(crate) fn app_options(settings: &Settings) -> Result<AppOptions, Failure> {
     })
 }
 
-/// Waits until the service is asked to stop: Ctrl-C, or SIGTERM.
-pub(crate) async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+fn check_services(services: &[String]) -> Result<(), Failure> {
+    if services.is_empty() || services.iter().any(String::is_empty) {
+        let hint = "leave the setting out for the default";
+        return Err(Failure::wrong_use("services: at least one name is needed", hint));
     }
+    match services.iter().find(|name| canonical_service(name) != name.as_str()) {
+        Some(old) => {
+            let hint =
+                format!("call the service {} here; requests may use either name", canonical_service(old));
+            Err(Failure::wrong_use(format!("services: {old} is an older name"), hint))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Listens from now on for being asked to stop: Ctrl-C, or SIGTERM. Whoever says that all is ready has to
+/// listen first.
+pub(crate) fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 /// A runtime for one command.
@@ -160,24 +170,26 @@ fn audit_key(settings: &Settings) -> Result<AuditKey, Failure> {
         Failure::wrong_use("the audit key is shorter than 32 bytes", hint)
     };
     if let Some(text) = std::env::var_os("HOKUSAI_AUDIT_KEY") {
-        return AuditKey::new(text.to_string_lossy().into_owned()).ok_or_else(short);
+        return AuditKey::new(text.to_string_lossy().trim().to_owned()).ok_or_else(short);
     }
     let default = || settings.beside_database("audit-key");
     let path: PathBuf = settings.audit_key_file.clone().unwrap_or_else(default);
-    let text = match files::read_private(&path)? {
-        Some(text) => text,
-        None => make_audit_key(&path)?,
-    };
-    AuditKey::new(text).ok_or_else(short)
+    if files::read_private(&path)?.is_none() {
+        propose_audit_key(&path).map_err(|error| {
+            let hint = "its directory has to exist and be writable; choose another with --audit-key-file";
+            Failure::with_hint(error, hint)
+        })?;
+    }
+    AuditKey::new(files::read_private(&path)?.unwrap_or_default()).ok_or_else(short)
 }
 
-fn make_audit_key(path: &Path) -> Result<String, Failure> {
+/// Nodes that start at once in one directory settle on one key.
+fn propose_audit_key(path: &Path) -> anyhow::Result<()> {
     let mut random = [0; 32];
     UnwrapErr(SysRng).fill_bytes(&mut random);
     let text = random.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     });
-    files::write_private(path, &text)?;
-    Ok(text)
+    files::propose_private(path, &text)
 }

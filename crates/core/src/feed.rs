@@ -74,6 +74,11 @@ impl Follower {
         let Some(position) = self.position.filter(|position| position.epoch == head.epoch) else {
             return self.start_anew(head, sent);
         };
+        // The feed never goes back, unless the store fell back to an earlier state: then what was seen since
+        // is not true any longer. A reading from before the last confirmed one only comes late.
+        if head.revision < position.revision && self.confirmed.is_none_or(|before| sent > before) {
+            return self.start_anew(head, sent);
+        }
         let new: Vec<Change> = changes.into_iter().filter(|c| c.revision > position.revision).collect();
         let complete = (position.revision + 1..).zip(&new).all(|(expected, c)| c.revision == expected)
             && new.last().is_none_or(|last| last.revision == head.revision)
@@ -172,6 +177,14 @@ mod tests {
         assert_eq!(follower.apply(at(6), vec![change(6, 1)], Elapsed(8)), Step::Forget(vec![]));
         assert_eq!(follower.revision(), 7);
         assert!(follower.is_confirmed(Elapsed(9).after(CONFIRMED_FOR - Duration::from_micros(1))));
+    }
+
+    #[test]
+    fn a_store_that_fell_back_makes_a_follower_forget_everything() {
+        let mut follower = follower(5);
+        assert_eq!(follower.apply(at(4), vec![], Elapsed(1)), Step::ForgetAll);
+        assert_eq!(follower.revision(), 4);
+        assert_eq!(follower.apply(at(5), vec![change(5, 9)], Elapsed(2)), Step::Forget(vec![change(5, 9)]));
     }
 
     #[test]

@@ -400,7 +400,7 @@ impl Engine {
         metrics::counter!("hokusai_allotment_messages_total").increment(1);
         metrics::counter!("hokusai_allotment_accounts_total").increment(asks.len() as u64);
         let answers = self.store.allot(self.holder, &asks).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "limits can't be charged");
+            tracing::warn!(error = &error as &dyn std::error::Error, "limits can't be charged");
             vec![None; asks.len()]
         });
         for (ask, answer) in asks.iter().zip(&answers) {

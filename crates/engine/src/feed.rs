@@ -40,7 +40,7 @@ impl Engine {
     /// fails, the change holds here as it does on any node that is cut off: after five seconds.
     pub(crate) async fn follow_own_change(&self) {
         if let Err(error) = self.follow().await {
-            tracing::warn!(%error, "the change is written, but the feed can't be read");
+            tracing::warn!(error = &error as &dyn std::error::Error, "the change is written, but the feed can't be read");
         }
     }
 

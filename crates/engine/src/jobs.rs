@@ -22,7 +22,9 @@ const TIDY: Duration = Duration::from_secs(60);
 /// Uses that are noted in one transaction, so that no validation waits long behind it.
 const USES_AT_ONCE: usize = 50;
 /// Old rows that are dropped at once.
-const ROWS_AT_ONCE: i64 = 1000;
+const ROWS_AT_ONCE: i64 = 500;
+/// Hours whose counts are kept.
+const KEPT_HOURS: i64 = 48;
 
 /// The running background work of one engine.
 #[derive(Debug)]
@@ -67,7 +69,7 @@ impl Jobs {
         };
         match tokio::time::timeout(patience, leave).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "some units could not be given back"),
+            Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "some units could not be given back"),
             Err(_) => tracing::warn!("some units were not given back in time"),
         }
         self.tasks.shutdown().await;
@@ -87,7 +89,7 @@ fn every<F: Future<Output = Result<(), StoreError>> + Send + 'static>(
         loop {
             tokio::time::sleep(pause).await;
             if let Err(error) = job(engine.clone()).await {
-                tracing::warn!(%error, "{what} failed; it is tried again");
+                tracing::warn!(error = &error as &dyn std::error::Error, "{what} failed; it is tried again");
             }
         }
     });
@@ -102,7 +104,7 @@ impl Engine {
                 () = tokio::time::sleep(POLL) => {}
             }
             if let Err(error) = self.follow().await {
-                tracing::warn!(%error, "the feed can't be read");
+                tracing::warn!(error = &error as &dyn std::error::Error, "the feed can't be read");
                 tokio::time::sleep(POLL).await;
             }
         }
@@ -126,10 +128,18 @@ impl Engine {
         self.store.register_holder(self.holder, "node", revision).await
     }
 
+    /// Drops what is no longer needed, in small steps, so that nobody waits long behind one. By the store's
+    /// time: a process whose clock runs ahead must not drop what still counts.
     async fn tidy(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        self.store.prune_allotments(Hour(now.hour().0 - 48), ROWS_AT_ONCE).await?;
-        self.store.prune_feed(now.plus(-DAY).0, ROWS_AT_ONCE).await?;
-        self.store.prune_holders(now.plus(-600 * SECOND).0).await
+        let now = self.store.now().await?;
+        self.store.prune_holders(now.plus(-600 * SECOND).0).await?;
+        loop {
+            let counts = self.store.prune_allotments(Hour(now.hour().0 - KEPT_HOURS), ROWS_AT_ONCE).await?;
+            let changes = self.store.prune_feed(now.plus(-DAY).0, ROWS_AT_ONCE).await?;
+            if counts + changes == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 }

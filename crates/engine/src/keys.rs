@@ -118,13 +118,12 @@ impl Engine {
                 let key = self.new_key(actor, wish, &new, standing.now)?;
                 let note = actor.note("key.create", key.facts.id.to_string(), describe(&key));
                 let mut writes = Writes::only("create", note);
-                let id = key.facts.id;
+                let listed = unused(key.clone(), standing.now);
                 writes.new_keys.push(NewKey { key, digest: new.digest() });
-                Ok((Some(writes), id))
+                Ok((Some(writes), listed))
             })
         });
-        let id = outcome.await??;
-        Ok(Issued { plain, listed: self.show(actor, id).await? })
+        Ok(Issued { plain, listed: outcome.await?? })
     }
 
     fn check_wish(&self, actor: &Actor, wish: &KeyWish) -> Result<(), Declined> {
@@ -258,7 +257,7 @@ impl Engine {
                 self.check_rotation(actor, &old, standing.now)?;
                 let new_plain = PlainKey::generate(old.facts.rights.environment, &mut rng());
                 let new = successor(&old, &new_plain, standing.now);
-                let new_id = new.facts.id;
+                let (new_id, listed) = (new.facts.id, unused(new.clone(), standing.now));
                 old.rotated_to = Some(new_id);
                 old.facts.lifetime.grace_until = standing.now.plus(grace_hours.saturating_mul(HOUR));
                 let valid_until = old.facts.lifetime.grace_until.min(old.facts.lifetime.expires_at);
@@ -267,14 +266,15 @@ impl Engine {
                 writes.new_keys.push(NewKey { key: new, digest: new_plain.digest() });
                 writes.changed_keys.push(old);
                 plain = Some(new_plain);
-                Ok((Some(writes), (new_id, valid_until)))
+                Ok((Some(writes), (listed, valid_until)))
             })
         });
-        let (new_id, previous_valid_until) = outcome.await??;
+        let (fresh, previous_valid_until) = outcome.await??;
         self.follow_own_change().await;
         let plain = plain.expect("a rotation that was decided made a key");
-        let issued = Issued { plain, listed: self.show(actor, new_id).await? };
-        Ok(Rotated { issued, previous: id, previous_valid_until })
+        // The count that the two share is nice to know; the new secret must not be lost for want of it.
+        let listed = self.show(actor, fresh.key.facts.id).await.unwrap_or(fresh);
+        Ok(Rotated { issued: Issued { plain, listed }, previous: id, previous_valid_until })
     }
 
     fn check_rotation(&self, actor: &Actor, key: &Key, now: Timestamp) -> Result<(), Declined> {
@@ -331,6 +331,11 @@ pub(crate) fn decide<T>(
 fn known_key<'a>(actor: &Actor, standing: &'a Standing) -> Result<&'a Key, Declined> {
     let key = standing.key.as_ref().ok_or(Declined::NotFound)?;
     if actor.sees(&key.facts.rights.user_id) { Ok(key) } else { Err(Declined::NotFound) }
+}
+
+/// A key that was just made, as lists will show it while nobody has used it.
+fn unused(key: Key, now: Timestamp) -> ListedKey {
+    ListedKey { key, place: 0, now, hour: now.hour(), used_elsewhere: 0, used_here: 0 }
 }
 
 fn fresh_lifetime(expires_at: Timestamp) -> Lifetime {

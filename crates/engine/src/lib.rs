@@ -1,7 +1,7 @@
 //! The use-cases of the service: validate a key, issue, rotate, change and revoke keys, manage tokens.
 //!
-//! A validation of a known key touches no database and holds no lock across an await. What it needs is in
-//! memory: the key (`key_cache.rs`), units of its limit (`allotments.rs`), and the certainty that neither is
+//! A validation of a known key with units at hand touches no database and holds no lock across an await.
+//! What it needs is in memory: the key (`key_cache.rs`), units of its limit (`allotments.rs`), and the certainty that neither is
 //! out of date (`feed.rs`). Rules come from `core`, rows from `store`; only `clock.rs` asks for the time.
 
 mod allotments;

@@ -42,7 +42,7 @@ pub(crate) fn authorization(headers: &HeaderMap) -> Result<Authorization<'_>, Ap
     })
 }
 
-/// The bearer of a living admin token.
+/// The bearer of a living admin token that may manage things.
 pub(crate) struct AdminCaller(pub(crate) Actor);
 
 impl FromRequestParts<App> for AdminCaller {
@@ -77,6 +77,9 @@ pub(crate) async fn admin_caller(
             "The admin token is unknown, expired or revoked"
         })
     })?;
+    if token.role == Role::Verifier {
+        return Err(ApiError::forbidden("This token's role does not allow this"));
+    }
     Ok(Actor {
         user_id: token.user_id,
         token_id: Some(token.id),

@@ -1,4 +1,5 @@
-//! Errors as statuses: the one place that maps what went wrong to what HTTP says.
+//! Errors as statuses: the one place that maps what went wrong to what HTTP says. A refused key is not an
+//! error; `routes/validate.rs` answers it.
 
 use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -18,6 +19,11 @@ pub(crate) struct ApiError {
 impl ApiError {
     fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         Self { status, body: ErrorBody { detail: detail.into(), code: code.to_owned(), errors: Vec::new() } }
+    }
+
+    /// Whether the fault is the service's own, and passes.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
     pub(crate) fn no_route() -> Self {

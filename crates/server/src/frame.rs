@@ -10,6 +10,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tracing::Instrument as _;
 
 use crate::address::origin;
 use crate::app::App;
@@ -32,7 +33,8 @@ pub(crate) async fn frame(State(app): State<App>, mut request: Request, next: Ne
     let mut response = if is_foreign_host(&app, request.headers()) {
         ApiError::foreign_host().into_response()
     } else {
-        next.run(request).await
+        // Whatever is logged on the way carries the request's id.
+        next.run(request).instrument(tracing::error_span!("request", id = %id.0)).await
     };
 
     let status = response.status().as_u16();

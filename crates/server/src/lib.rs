@@ -2,7 +2,7 @@
 //! open internet.
 //!
 //! Handlers are thin: they read a request into types, call one use-case of `engine`, and write the answer.
-//! Only `error.rs` names statuses of the API; no rule lives here.
+//! Only `error.rs` turns errors into statuses; no rule lives here.
 
 mod address;
 mod app;

@@ -148,11 +148,13 @@ async fn serve_connection(stream: TcpStream, peer: IpAddr, _place: OwnedSemaphor
 async fn speak(stream: TcpStream, peer: IpAddr, shared: &Shared) -> &'static str {
     // Answers are small and written at once; waiting to fill a segment only delays them.
     let _ = stream.set_nodelay(true);
+    // The byte itself is waited for: tokio takes every new connection for readable until it was tried.
+    let mut first = [0];
     let first_byte = tokio::select! {
-        ready = timeout(shared.options.first_byte, stream.readable()) => ready,
+        peeked = timeout(shared.options.first_byte, stream.peek(&mut first)) => peeked,
         () = stopped(shared) => return "stopped",
     };
-    if !matches!(first_byte, Ok(Ok(()))) {
+    if !matches!(first_byte, Ok(Ok(1))) {
         return "silent";
     }
     let Some(tls) = &shared.tls else { return http1(stream, peer, shared).await };

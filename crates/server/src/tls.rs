@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -19,8 +19,13 @@ const LOOK: Duration = Duration::from_secs(2);
 pub struct Tls {
     certificate: PathBuf,
     key: PathBuf,
+    /// When the files that were read first had been written.
+    first_written: Written,
     current: RwLock<Arc<ServerConfig>>,
 }
+
+/// When the certificate and the key were written, as far as the system says.
+type Written = [Option<SystemTime>; 2];
 
 /// Why TLS can't be offered.
 #[derive(Debug, thiserror::Error)]
@@ -44,8 +49,9 @@ impl Tls {
     /// # Errors
     /// [`TlsError`] if they are not a certificate and its key.
     pub fn load(certificate: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
+        let first_written = written(&certificate, &key);
         let current = RwLock::new(Arc::new(read(&certificate, &key)?));
-        Ok(Self { certificate, key, current })
+        Ok(Self { certificate, key, first_written, current })
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
@@ -55,10 +61,10 @@ impl Tls {
 
     /// Reads the files again whenever they change. Files that can't be used leave what was in use.
     pub(crate) async fn keep_fresh(&self) {
-        let mut seen = self.modified();
+        let mut seen = self.first_written;
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = self.modified();
+            let now = written(&self.certificate, &self.key);
             if now == seen {
                 continue;
             }
@@ -75,10 +81,10 @@ impl Tls {
             }
         }
     }
+}
 
-    fn modified(&self) -> [Option<SystemTime>; 2] {
-        [&self.certificate, &self.key].map(|path| fs::metadata(path).and_then(|file| file.modified()).ok())
-    }
+fn written(certificate: &Path, key: &Path) -> Written {
+    [certificate, key].map(|path| fs::metadata(path).and_then(|file| file.modified()).ok())
 }
 
 fn read(certificate: &PathBuf, key: &PathBuf) -> Result<ServerConfig, TlsError> {

@@ -114,6 +114,10 @@ pub(crate) fn boolean(value: Value) -> Parsed<bool> {
     if let Value::Bool(answer) = value { Ok(answer) } else { Err("must be true or false".to_owned()) }
 }
 
+pub(crate) fn any_text(value: Value) -> Parsed<String> {
+    text(value).map_err(|_| "must be text".to_owned())
+}
+
 /// Text of at most `most` characters.
 pub(crate) fn text_up_to(most: usize) -> impl FnOnce(Value) -> Parsed<String> {
     move |value| {

@@ -72,11 +72,11 @@ impl Store {
         Ok(asks.iter().map(|ask| answers.remove(&ask.account)).collect())
     }
 
-    /// Drops the counts of hours before `hour`, at most `most` of them.
+    /// Drops the counts of hours before `hour`, at most `most` of them; says how many it dropped.
     ///
     /// # Errors
     /// [`StoreError`] if the database does not answer.
-    pub async fn prune_allotments(&self, hour: Hour, most: i64) -> Result<(), StoreError> {
+    pub async fn prune_allotments(&self, hour: Hour, most: i64) -> Result<u64, StoreError> {
         run!(self, prune_allotments(hour, most))
     }
 }
@@ -288,7 +288,7 @@ both! {
         Ok(())
     }
 
-    pub(crate) async fn prune_allotments(db: &here::Db, hour: Hour, most: i64) -> Result<(), StoreError> {
+    pub(crate) async fn prune_allotments(db: &here::Db, hour: Hour, most: i64) -> Result<u64, StoreError> {
         let prune = here::either(
             "delete from allotments where (hour, account_id, holder) in
                 (select hour, account_id, holder from allotments where hour < $1 order by hour limit $2)",
@@ -296,7 +296,6 @@ both! {
             "delete from allotments where ctid in (select ctid from allotments where hour < $1 order by hour
                 limit $2 for update skip locked)",
         );
-        sqlx::query(prune).bind(hour.0).bind(most).execute(db.write()).await?;
-        Ok(())
+        Ok(sqlx::query(prune).bind(hour.0).bind(most).execute(db.write()).await?.rows_affected())
     }
 }

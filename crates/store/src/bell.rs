@@ -40,12 +40,11 @@ impl Bell {
     /// Waits until the bell rings.
     pub async fn rung(&mut self) {
         match &mut self.0 {
-            Ringer::Here(changed) => {
-                if changed.changed().await.is_err() {
-                    // The store is gone, and nothing will ever change again.
-                    std::future::pending().await
-                }
-            }
+            Ringer::Here(changed) => match changed.changed().await {
+                Ok(()) => {}
+                // The store is gone, and nothing will ever change again.
+                Err(_) => std::future::pending().await,
+            },
             Ringer::Postgres { pool, listener } => {
                 while let Err(error) = heard(pool, listener).await {
                     tracing::debug!(%error, "the bell is silent; the feed is still read");

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use hokusai_core::audit::AuditKey;
+use hokusai_core::time::Timestamp;
 
 use crate::StoreError;
 use crate::{postgres, sqlite};
@@ -79,6 +80,14 @@ impl Store {
         }
     }
 
+    /// The store's time, which all processes of one store share.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn now(&self) -> Result<Timestamp, StoreError> {
+        run!(self, store_now())
+    }
+
     /// Asks the database for a sign of life.
     ///
     /// # Errors
@@ -108,6 +117,11 @@ impl Store {
 }
 
 both! {
+    pub(crate) async fn store_now(db: &here::Db) -> Result<Timestamp, StoreError> {
+        let mut connection = db.read().acquire().await?;
+        here::now(db, &mut connection).await
+    }
+
     pub(crate) async fn ping(db: &here::Db) -> Result<(), StoreError> {
         // Reads a real row: a bare `select 1` would not need the disk.
         sqlx::query("select revision from authority").fetch_one(db.read()).await?;

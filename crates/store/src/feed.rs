@@ -57,11 +57,12 @@ impl Store {
         Ok(FeedPage { head, changes, dry })
     }
 
-    /// Drops changes that were made before `before` (microseconds), at most `most` of them.
+    /// Drops changes that were made before `before` (microseconds), at most `most` of them; says how many
+    /// it dropped.
     ///
     /// # Errors
     /// [`StoreError`] if the database does not answer.
-    pub async fn prune_feed(&self, before: i64, most: i64) -> Result<(), StoreError> {
+    pub async fn prune_feed(&self, before: i64, most: i64) -> Result<u64, StoreError> {
         run!(self, prune_feed(before, most))
     }
 }
@@ -89,10 +90,9 @@ both! {
         Ok((rows, dry.bind(db.injected_now()).fetch_all(&mut *connection).await?))
     }
 
-    pub(crate) async fn prune_feed(db: &here::Db, before: i64, most: i64) -> Result<(), StoreError> {
+    pub(crate) async fn prune_feed(db: &here::Db, before: i64, most: i64) -> Result<u64, StoreError> {
         let prune = "delete from changes where revision in
             (select revision from changes where at < $1 order by revision limit $2)";
-        sqlx::query(prune).bind(before).bind(most).execute(db.write()).await?;
-        Ok(())
+        Ok(sqlx::query(prune).bind(before).bind(most).execute(db.write()).await?.rows_affected())
     }
 }

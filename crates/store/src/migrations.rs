@@ -1,6 +1,7 @@
 //! The schema's history, embedded: the same numbers and names for both databases, only ever appended to.
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{PgPool, SqlSafeStr as _, SqlitePool};
 
 use crate::OpenError;
@@ -41,7 +42,12 @@ pub(crate) async fn on_sqlite(pool: &SqlitePool) -> Result<(), OpenError> {
 
 pub(crate) async fn on_postgres(pool: &PgPool) -> Result<(), OpenError> {
     let migrator = migrator(postgres());
-    migrator.run(pool).await.map_err(|error| explain(error, &migrator))
+    // A step may take long on a large table, and others wait for whoever takes it: the limits that the
+    // pool's connections have do not apply here.
+    let one = PgPoolOptions::new().max_connections(1).connect_with((*pool.connect_options()).clone()).await?;
+    let outcome = migrator.run(&one).await.map_err(|error| explain(error, &migrator));
+    one.close().await;
+    outcome
 }
 
 fn migrator(history: Vec<(i64, &'static str, &'static str)>) -> Migrator {

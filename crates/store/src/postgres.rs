@@ -1,6 +1,7 @@
 //! PostgreSQL: one pool, for any number of nodes.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use hokusai_core::time::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -16,6 +17,12 @@ pub(crate) type Connection = PgConnection;
 
 /// The channel that rings when the feed grows.
 pub(crate) const CHANNEL: &str = "hokusai_changes";
+
+/// How long to wait for the first connections.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A process that stops in the midst of a transaction, or whose caller is long gone, must not keep its
+/// locks: all other nodes would wait for them.
+const LIMITS: &str = "set statement_timeout = '5s'; set idle_in_transaction_session_timeout = '5s'";
 
 #[derive(Debug)]
 pub(crate) struct Db {
@@ -45,10 +52,14 @@ impl Db {
             .application_name("hokusai")
             // PgBouncer refuses this parameter, and no floating-point number is stored here.
             .extra_float_digits(None);
-        refuse_transaction_pooling(&connect).await?;
+        let probe = tokio::time::timeout(PATIENCE, refuse_transaction_pooling(&connect)).await;
+        probe.unwrap_or(Err(OpenError::Store(StoreError::TimedOut)))?;
         let pool = PgPoolOptions::new()
             .max_connections(options.connections)
             .acquire_timeout(options.timeout)
+            .after_connect(|connection, _| {
+                Box::pin(async { sqlx::raw_sql(LIMITS).execute(connection).await.map(drop) })
+            })
             .connect_with(connect)
             .await?;
         let injected = options.inject_now_into_postgres.then(|| options.now.clone());

@@ -14,7 +14,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Connection as _, Sqlite, Transaction};
 use tokio::sync::watch;
 
 use crate::StoreError;
@@ -73,6 +73,9 @@ impl Db {
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .test_before_acquire(false)
+                // SQLite ends a transaction by itself when the disk fails it, and sqlx goes on believing in
+                // it: nothing could be begun on that connection any more.
+                .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         };
         let write = pool(1).connect_with(connect.clone()).await?;
         let upkeep = pool(1).connect_lazy_with(connect.clone());
@@ -121,12 +124,19 @@ impl Db {
 
     pub(crate) async fn checkpoint(&self) -> Result<(), StoreError> {
         self.check_file()?;
-        let (_, log, _): (i64, i64, i64) =
-            sqlx::query_as("pragma wal_checkpoint(passive)").fetch_one(&self.upkeep).await?;
-        if log > LONG_LOG {
+        if self.move_log().await? > LONG_LOG {
+            // What came in meanwhile is little: with that moved too, writers hardly wait for the rest.
+            self.move_log().await?;
             sqlx::query("pragma wal_checkpoint(truncate)").execute(&self.upkeep).await?;
         }
         Ok(())
+    }
+
+    /// Moves what it can without making anybody wait; says how many pages the log has.
+    async fn move_log(&self) -> Result<i64, StoreError> {
+        let (_, pages, _): (i64, i64, i64) =
+            sqlx::query_as("pragma wal_checkpoint(passive)").fetch_one(&self.upkeep).await?;
+        Ok(pages)
     }
 
     pub(crate) async fn close(&self) {

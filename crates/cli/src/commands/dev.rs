@@ -60,8 +60,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             admin_token: admin_token(&running.engine, &args.dir.join("admin-token")).await?,
             api_key: sample_key(&running.engine, &args.dir.join("api-key")).await?,
         };
+        let stop = asked_to_stop()?;
         greet(listener.local_addr()?, &credentials)?;
-        service::serve(running, listener, options, asked_to_stop()).await
+        service::serve(running, listener, options, stop).await
     })
 }
 

@@ -29,8 +29,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         let listener = bind(&settings).await?;
         let running = service::start(&settings).await?;
         first_token(&running.engine, &settings).await?;
+        let stop = asked_to_stop()?;
         tracing::info!(address = %listener.local_addr()?, "ready");
-        service::serve(running, listener, options, asked_to_stop()).await?;
+        service::serve(running, listener, options, stop).await?;
         tracing::info!("stopped");
         Ok(())
     })

@@ -74,7 +74,7 @@ async fn is_ready(app: &App) -> bool {
     match app.engine.check_store().await {
         Ok(()) => true,
         Err(error) => {
-            tracing::warn!(%error, "not ready");
+            tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
             false
         }
     }

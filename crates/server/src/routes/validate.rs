@@ -45,7 +45,7 @@ pub(crate) async fn validate(
     let key = presented_key(&headers, question.api_key.as_deref())?;
     let answer = tokio::time::timeout(PATIENCE, decide(&app, &extensions, &headers, &question, key)).await;
     let answer = answer.unwrap_or_else(|_| Err(ApiError::store_unavailable()));
-    if answer.is_err() {
+    if answer.as_ref().is_err_and(ApiError::is_unavailable) {
         count("unanswered");
     }
     answer
@@ -91,10 +91,10 @@ async fn decide(
 fn read_question(body: JsonObject) -> Result<Question, ApiError> {
     let mut fields = Fields::new(body.0.unwrap_or_default());
     let question = Question {
-        api_key: fields.nullable("api_key", values::text_up_to(256)).flatten(),
+        api_key: fields.nullable("api_key", values::any_text).flatten(),
         service_id: fields.nullable("service_id", values::text_up_to(64)).flatten(),
         required_scope: fields.nullable("required_scope", values::text_up_to(64)).flatten(),
-        client_ip: fields.nullable("client_ip", values::text_up_to(256)).flatten(),
+        client_ip: fields.nullable("client_ip", values::any_text).flatten(),
         dry_run: fields.optional("dry_run", values::boolean).unwrap_or(false),
     };
     fields.finish()?;

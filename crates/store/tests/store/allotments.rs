@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use hokusai_core::allotment::{Answer, Ask};
 use hokusai_core::time::SECOND;
-use hokusai_store::{AccountAsk, NewKey, Store};
+use hokusai_store::{AccountAsk, NewKey, Store, Writes};
 use tokio::task::JoinSet;
 
 use crate::acts::{Holder, edit_key};
-use crate::samples::{START, id, new_key, new_key_with, rights, successor};
-use crate::stores::{TestStore, facts};
+use crate::facts::facts;
+use crate::samples::{START, id, new_key, new_key_with, rights, successor, writes};
+use crate::stores::TestStore;
 
 const ALLOTTED: &str = "select cast(coalesce(sum(allotted), 0) as bigint) from allotments";
 
@@ -127,14 +128,17 @@ facts! {
 
     async fn unknown_accounts_are_not_answered(store: TestStore) {
         store.add(new_key(1)).await;
-        assert_eq!(store.allot(id(1), &[message(8, 1, 0, 1), message(9, 1, 0, 1)]).await.unwrap(), [None, None]);
+        assert_eq!(
+            store.allot(id(1), &[message(8, 1, 0, 1), message(9, 1, 0, 1)]).await.unwrap(),
+            [None, None]
+        );
         assert_eq!(store.allot(id(1), &[]).await.unwrap(), []);
         assert_eq!(store.number("select count(*) from allotments").await, 0);
     }
 
     async fn a_thousand_accounts_are_answered_at_once(store: TestStore) {
         let new_keys = (1..=1000).map(new_key).collect();
-        store.write(hokusai_store::Writes { new_keys, ..crate::samples::writes() }).await;
+        store.write(Writes { new_keys, ..writes() }).await;
         let messages: Vec<_> = (1..=1000).rev().map(|account| message(account, 1, 0, account % 90)).collect();
         let answers = store.allot(id(1), &messages).await.unwrap();
         for (message, answer) in messages.iter().zip(answers) {
@@ -282,7 +286,9 @@ facts! {
                     let mut messages: Vec<_> =
                         (1..=20).map(|account| message(account, seq, used[account as usize], 1)).collect();
                     messages.rotate_left(turn as usize * 5);
-                    for (message, answer) in messages.iter().zip(node.allot(id(turn), &messages).await.unwrap()) {
+                    for (message, answer) in
+                        messages.iter().zip(node.allot(id(turn), &messages).await.unwrap())
+                    {
                         let now_used = answer.unwrap().allotted;
                         spent += now_used - message.ask.used;
                         let account = message.account.to_string()[24..].parse::<usize>().unwrap();

@@ -4,8 +4,9 @@ use hokusai_core::audit::{FIRST, Seal};
 use hokusai_store::{About, Note, Writes};
 use tokio::task::JoinSet;
 
+use crate::facts::facts;
 use crate::samples::{START, new_key, note, writes};
-use crate::stores::{TestStore, audit_key, facts};
+use crate::stores::{TestStore, audit_key};
 
 /// Recomputes the chain from what was written, and gives its length and last seal.
 async fn verify(store: &TestStore) -> (i64, Seal) {

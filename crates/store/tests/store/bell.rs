@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use hokusai_store::Bell;
 
+use crate::facts::facts;
 use crate::samples::new_key;
-use crate::stores::{TestStore, facts};
+use crate::stores::TestStore;
 
 const LONG: Duration = Duration::from_secs(30);
 

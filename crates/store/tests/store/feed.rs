@@ -3,11 +3,12 @@
 use hokusai_core::feed::{Change, Follower, Position, RING, Step};
 use hokusai_core::time::{Elapsed, SECOND};
 use hokusai_core::token::Role;
-use hokusai_store::{AccountAsk, FeedPage, Writes};
+use hokusai_store::{About, AccountAsk, FeedPage, Writes};
 
 use crate::acts::Holder;
+use crate::facts::facts;
 use crate::samples::{START, digest, id, key, new_key, new_token, writes};
-use crate::stores::{TestStore, facts};
+use crate::stores::TestStore;
 
 /// More changes than a follower can take at once, written past the store.
 const MANY_CHANGES: &str = "
@@ -78,7 +79,10 @@ facts! {
             store.clock().pass(1);
         }
         let mut follower = Follower::new();
-        follow(&mut follower, FeedPage { head: Position { epoch: id(1), revision: 2 }, changes: vec![], dry: vec![] });
+        follow(
+            &mut follower,
+            FeedPage { head: Position { epoch: id(1), revision: 2 }, changes: vec![], dry: vec![] },
+        );
         for (before, kept) in [(0, 6), (4, 4), (4, 2), (4, 2)] {
             store.prune_feed(START.plus(before).0, 2).await.unwrap();
             assert_eq!(store.changed_after(0).await.len(), kept);
@@ -164,17 +168,17 @@ facts! {
             async move {
                 for _ in 0..30 {
                     let changed = Writes { changed_keys: (1..=3).map(key).collect(), ..writes() };
-                    node.change(hokusai_store::About::Nothing, |_| (Some(changed), ())).await.unwrap();
+                    node.change(About::Nothing, |_| (Some(changed), ())).await.unwrap();
                 }
             }
         });
-        let mut head = 3;
-        while head < 93 {
+        while !writer.is_finished() {
             let page = nodes[1].read_feed(0).await.unwrap();
-            head = page.head.revision;
+            let head = page.head.revision;
             assert_eq!(head % 3, 0, "a change is seen wholly or not at all");
             assert_eq!(page.changes.len() as i64, head);
         }
         writer.await.unwrap();
+        assert_eq!(store.head().await, 93);
     }
 }

@@ -3,8 +3,9 @@
 use hokusai_core::time::SECOND;
 
 use crate::acts::Holder;
+use crate::facts::facts;
 use crate::samples::{START, id, new_key};
-use crate::stores::{TestStore, facts};
+use crate::stores::TestStore;
 
 facts! {
     async fn a_holder_is_registered_once_and_brought_up_to_date(store: TestStore) {

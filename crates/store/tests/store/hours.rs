@@ -8,8 +8,9 @@ use hokusai_store::{AccountAsk, Store, Writes};
 use tokio::task::JoinSet;
 
 use crate::acts::Holder;
+use crate::facts::facts;
 use crate::samples::{START, id, new_key, writes};
-use crate::stores::{TestStore, facts};
+use crate::stores::TestStore;
 
 const USED: &str = "select cast(coalesce(sum(used), 0) as bigint) from allotments where hour = 490000";
 const ALLOTTED: &str =

@@ -9,8 +9,9 @@ use hokusai_store::{About, Key, KeyFilter, NewKey, Writes};
 use tokio::task::JoinSet;
 
 use crate::acts::{Holder, edit_key};
+use crate::facts::facts;
 use crate::samples::{ALL_KEYS, START, digest, id, key, new_key, new_key_with, rights, successor, writes};
-use crate::stores::{TestStore, facts};
+use crate::stores::TestStore;
 
 /// Every fact that a new key can have, of the kinds that are easily lost on the way.
 fn full_key(number: u32) -> NewKey {
@@ -73,21 +74,21 @@ facts! {
     async fn a_key_and_where_the_feed_stood_are_read_at_one_instant(store: TestStore) {
         store.add(new_key(1)).await;
         let nodes = store.nodes(2).await;
-        let mut tasks = JoinSet::new();
-        for node in nodes.clone() {
-            tasks.spawn(async move {
-                for _ in 0..30 {
+        let writer = tokio::spawn({
+            let node = nodes[0].clone();
+            async move {
+                for _ in 0..60 {
                     edit_key(&node, 1, |key| rights(key).rate_limit_per_hour += 1).await;
                 }
-            });
-        }
-        let mut revision = 1;
-        while revision < 61 {
+            }
+        });
+        while !writer.is_finished() {
             let found = nodes[1].find_key(&digest(1)).await.unwrap().unwrap();
-            revision = found.read_at.revision;
-            assert_eq!(i64::from(found.facts.rights.rate_limit_per_hour), 99 + revision);
+            let limit = found.facts.rights.rate_limit_per_hour;
+            assert_eq!(i64::from(limit), 99 + found.read_at.revision);
         }
-        tasks.join_all().await;
+        writer.await.unwrap();
+        assert_eq!(store.head().await, 61);
     }
 
     async fn a_revoked_key_is_found_as_revoked_at_once(store: TestStore) {
@@ -226,12 +227,13 @@ facts! {
 
     async fn who_a_key_belongs_to_never_changes(store: TestStore) {
         store.add(new_key(1)).await;
-        store.edit(1, |key| {
-            rights(key).user_id = "eve".into();
-            rights(key).service_id = "prediction".into();
-            key.created_at = START.plus(1);
-        })
-        .await;
+        store
+            .edit(1, |key| {
+                rights(key).user_id = "eve".into();
+                rights(key).service_id = "prediction".into();
+                key.created_at = START.plus(1);
+            })
+            .await;
         assert_same(&store.key(1).await, &key(1));
     }
 
@@ -239,11 +241,12 @@ facts! {
         store.add(new_key(1)).await;
         store.add(successor(2, 1)).await;
         store.add(new_key(3)).await;
-        store.edit(2, |key| {
-            rights(key).rate_limit_per_hour = 777;
-            rights(key).monthly_prediction_limit = Some(0);
-        })
-        .await;
+        store
+            .edit(2, |key| {
+                rights(key).rate_limit_per_hour = 777;
+                rights(key).monthly_prediction_limit = Some(0);
+            })
+            .await;
         for (number, limit, monthly) in [(1, 777, Some(0)), (2, 777, Some(0)), (3, 100, None)] {
             let rights = store.find_key(&digest(number)).await.unwrap().unwrap().facts.rights;
             assert_eq!((rights.rate_limit_per_hour, rights.monthly_prediction_limit), (limit, monthly));

@@ -10,8 +10,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::acts::edit_key;
+use crate::facts::facts;
 use crate::samples::{START, id, new_key_with, rights};
-use crate::stores::{TestStore, facts};
+use crate::stores::TestStore;
 
 const LIMIT: u32 = 40;
 

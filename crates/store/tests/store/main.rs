@@ -6,6 +6,8 @@ mod allotments;
 mod audit;
 mod bell;
 mod change;
+mod connection;
+mod facts;
 mod feed;
 mod holders;
 mod hours;

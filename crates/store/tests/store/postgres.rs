@@ -1,12 +1,14 @@
 //! The PostgreSQL server: any number of nodes share it, and it may be set up as somebody else likes.
 
-use hokusai_store::{OpenError, Store, StoreOptions};
+use hokusai_core::time::Timestamp;
+use hokusai_store::{About, OpenError, Store, StoreOptions};
 use tokio::task::JoinSet;
 
 use crate::acts::Holder;
+use crate::facts::{Subject as _, alone};
 use crate::open::open_url;
-use crate::samples::{ALL_KEYS, id, new_key, new_key_with, rights};
-use crate::stores::{Place, Subject as _, TestStore, alone};
+use crate::samples::{ALL_KEYS, START, id, new_key, new_key_with, rights};
+use crate::stores::{Place, TestStore};
 
 alone! {
     on_postgres:
@@ -29,6 +31,14 @@ alone! {
             let refused = open_url(&place, &format!("{scheme}://postgres@127.0.0.1:9/postgres")).await;
             assert!(matches!(refused, Err(OpenError::Database(_))), "{refused:?}");
         }
+    }
+
+    async fn by_itself_a_server_goes_by_its_own_clock(place: Place) {
+        place.clock.set(Timestamp(0));
+        let options = StoreOptions { inject_now_into_postgres: false, ..place.options() };
+        let store = Store::open(&options).await.unwrap();
+        let now = store.change(About::Nothing, |standing| (None, standing.now)).await.unwrap();
+        assert!(now > START, "{now:?}");
     }
 
     async fn a_change_of_one_node_is_seen_by_all_others_at_once(store: TestStore) {

@@ -4,14 +4,18 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use hokusai_core::id::KeyId;
 use hokusai_store::{About, OpenError, Store, StoreError, StoreOptions};
 
 use crate::acts::Holder;
+use crate::facts::alone;
 use crate::samples::{ALL_KEYS, ALL_TOKENS, START, digest, id, new_key, writes};
-use crate::stores::{Place, TestStore, alone};
+use crate::stores::{Place, TestStore};
 
 fn beside(place: &Place, suffix: &str) -> PathBuf {
-    place.file().with_added_extension(suffix)
+    let mut path = place.file().as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -69,7 +73,8 @@ alone! {
     }
 
     async fn a_store_that_could_not_be_opened_does_not_keep_the_file(place: Place) {
-        fs::write(place.file(), "This is not a database, but it is long enough to be taken for one.").unwrap();
+        fs::write(place.file(), "This is not a database, but it is long enough to be taken for one.")
+            .unwrap();
         for _ in 0..2 {
             let refused = Store::open(&place.options()).await;
             assert!(matches!(refused, Err(OpenError::Database(_))), "{refused:?}");
@@ -80,13 +85,9 @@ alone! {
 
     async fn the_file_and_all_beside_it_are_its_owners_alone(store: TestStore) {
         store.add(new_key(1)).await;
-        for path in [store.place.file().to_owned(), beside(&store.place, "lock")] {
-            assert_eq!(mode(&path), 0o600, "{}", path.display());
-        }
-        for suffix in ["-wal", "-shm"] {
-            let mut path = store.place.file().as_os_str().to_owned();
-            path.push(suffix);
-            assert_eq!(mode(Path::new(&path)), 0o600, "{suffix}");
+        for suffix in ["", "-wal", "-shm", ".lock"] {
+            let file = beside(&store.place, suffix);
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
         }
     }
 
@@ -94,7 +95,9 @@ alone! {
         let file = place.file().parent().unwrap().join("missing").join("hokusai.db");
         let options = StoreOptions { url: format!("sqlite:{}", file.display()), ..place.options() };
         let refused = Store::open(&options).await.unwrap_err();
-        assert!(matches!(&refused, OpenError::Unusable { path, .. } if path.starts_with(file.parent().unwrap())));
+        assert!(
+            matches!(&refused, OpenError::Unusable { path, .. } if path.starts_with(file.parent().unwrap()))
+        );
         assert!(refused.to_string().contains("missing"));
     }
 
@@ -112,8 +115,10 @@ alone! {
 
     async fn a_checkpoint_moves_what_was_written_into_the_file(store: TestStore) {
         store.add(new_key(1)).await;
+        let key = id::<KeyId>(1).to_string();
         let sees_key = |store: &TestStore| {
-            fs::read(store.place.file()).unwrap().windows(36).any(|text| text == id::<hokusai_core::id::KeyId>(1).to_string().as_bytes())
+            let file = fs::read(store.place.file()).unwrap();
+            file.windows(key.len()).any(|text| text == key.as_bytes())
         };
         assert!(!sees_key(&store));
         store.checkpoint().await.unwrap();
@@ -123,18 +128,15 @@ alone! {
     async fn a_closed_store_leaves_no_log(store: TestStore) {
         store.add(new_key(1)).await;
         let place = store.shut().await;
-        let mut log = place.file().as_os_str().to_owned();
-        log.push("-wal");
-        assert_eq!(fs::metadata(log).map_or(0, |log| log.size()), 0);
+        assert_eq!(fs::metadata(beside(&place, "-wal")).map_or(0, |log| log.size()), 0);
     }
 
     async fn what_was_written_is_there_after_a_store_that_never_ended(store: TestStore) {
         store.add(new_key(1)).await;
         let elsewhere = tempfile::tempdir().unwrap();
         for suffix in ["", "-wal"] {
-            let mut from = store.place.file().as_os_str().to_owned();
-            from.push(suffix);
-            fs::copy(from, elsewhere.path().join(format!("hokusai.db{suffix}"))).unwrap();
+            fs::copy(beside(&store.place, suffix), elsewhere.path().join(format!("hokusai.db{suffix}")))
+                .unwrap();
         }
         let survivor = Store::open(&Place::in_folder(elsewhere.path()).options()).await.unwrap();
         assert!(survivor.find_key(&digest(1)).await.unwrap().is_some());
@@ -142,7 +144,7 @@ alone! {
 
     async fn a_store_notices_that_its_file_is_gone_and_that_it_is_back(store: TestStore) {
         store.add(new_key(1)).await;
-        let aside = beside(&store.place, "aside");
+        let aside = beside(&store.place, ".aside");
         fs::rename(store.place.file(), &aside).unwrap();
         assert_all_unavailable(&store).await;
         fs::rename(&aside, store.place.file()).unwrap();
@@ -155,7 +157,7 @@ alone! {
         let other = tempfile::tempdir().unwrap();
         let replacement = Place::in_folder(other.path());
         Store::open(&replacement.options()).await.unwrap().close().await;
-        let aside = beside(&store.place, "aside");
+        let aside = beside(&store.place, ".aside");
         fs::rename(store.place.file(), &aside).unwrap();
         fs::rename(replacement.file(), store.place.file()).unwrap();
         assert_all_unavailable(&store).await;

@@ -1,6 +1,5 @@
-//! Stores to state facts about. Each fact has a database of its own, and a clock that stands until it is moved.
+//! Stores to state facts about: each has a database of its own, and a clock that stands until it is moved.
 
-use std::future::Future;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
@@ -8,78 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use hokusai_core::audit::{AuditKey, Entry, Seal};
+use hokusai_core::audit::AuditKey;
 use hokusai_core::time::Timestamp;
 use hokusai_store::{NowFn, Store, StoreOptions};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _};
 
+use crate::connection::Raw;
+use crate::facts::Subject;
 use crate::samples::{START, id};
 
 const SERVER: &str = "HOKUSAI_TEST_POSTGRES";
-
-/// Runs each fact on both databases, as `sqlite::fact` and `postgres::fact`.
-macro_rules! facts {
-    ($(async fn $fact:ident($subject:ident: $kind:ty) $body:block)*) => {
-        $(async fn $fact($subject: $kind) $body)*
-
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $fact() {
-                $crate::stores::on_sqlite(super::$fact).await;
-            })*
-        }
-
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $fact() {
-                $crate::stores::on_postgres(super::$fact).await;
-            })*
-        }
-    };
-}
-pub(crate) use facts;
-
-/// Runs each fact on one database: what there is to say of it and not of the other.
-macro_rules! alone {
-    ($on:ident: $(async fn $fact:ident($subject:ident: $kind:ty) $body:block)*) => {
-        $(#[tokio::test(flavor = "multi_thread")]
-        async fn $fact() {
-            async fn fact($subject: $kind) $body
-            $crate::stores::$on(fact).await;
-        })*
-    };
-}
-pub(crate) use alone;
-
-/// What a fact may be about: a [`Place`] where nothing is yet, or an open [`TestStore`].
-pub(crate) trait Subject: Send + 'static {
-    fn begin(place: Place) -> impl Future<Output = Self> + Send;
-}
-
-pub(crate) async fn on_sqlite<S: Subject, F: Future<Output = ()>>(fact: fn(S) -> F) {
-    let folder = tempfile::tempdir().unwrap();
-    fact(S::begin(Place::in_folder(folder.path())).await).await;
-}
-
-/// The database is dropped whether or not the fact holds.
-pub(crate) async fn on_postgres<S, F>(fact: fn(S) -> F)
-where
-    S: Subject,
-    F: Future<Output = ()> + Send + 'static,
-{
-    let place = Place::on_server().await;
-    let outcome = tokio::spawn({
-        let place = place.clone();
-        async move { fact(S::begin(place).await).await }
-    });
-    let outcome = outcome.await;
-    place.drop_database().await;
-    if let Err(panicked) = outcome {
-        std::panic::resume_unwind(panicked.into_panic());
-    }
-}
 
 /// Where a store's data lies, and what time it is there.
 #[derive(Clone)]
@@ -99,7 +38,7 @@ impl Place {
         Self { clock: Clock::default(), data: Data::File(folder.join("hokusai.db")) }
     }
 
-    async fn on_server() -> Self {
+    pub(crate) async fn on_server() -> Self {
         let url = std::env::var_os(SERVER).unwrap_or_else(|| {
             panic!("there is no PostgreSQL to test on: run ./test, or set {SERVER} to its URL")
         });
@@ -111,7 +50,7 @@ impl Place {
         Self { clock: Clock::default(), data: Data::Database { server, name } }
     }
 
-    async fn drop_database(&self) {
+    pub(crate) async fn drop_database(&self) {
         let Data::Database { server, name } = &self.data else { return };
         let mut connection = server.connect().await.unwrap();
         let drop = format!("drop database {name} with (force)");
@@ -261,85 +200,5 @@ impl TestStore {
 
     pub(crate) async fn execute(&self, statements: &'static str) {
         self.place.connect().await.execute(statements).await;
-    }
-}
-
-/// A connection that knows nothing of the store.
-pub(crate) enum Raw {
-    Sqlite(SqliteConnection),
-    Postgres(PgConnection),
-}
-
-macro_rules! on_either {
-    ($raw:expr, $connection:ident => $work:expr) => {
-        match $raw {
-            Raw::Sqlite($connection) => $work,
-            Raw::Postgres($connection) => $work,
-        }
-    };
-}
-
-impl Raw {
-    pub(crate) async fn execute(&mut self, statements: &'static str) {
-        on_either!(self, connection => sqlx::raw_sql(statements).execute(connection).await.map(drop))
-            .unwrap();
-    }
-
-    pub(crate) async fn number(&mut self, query: &'static str) -> i64 {
-        on_either!(self, connection => sqlx::query_scalar(query).fetch_one(connection).await).unwrap()
-    }
-
-    /// Keeps all changes waiting until [`Raw::let_changes_pass`].
-    pub(crate) async fn stop_changes(&mut self) {
-        self.execute(match self {
-            Raw::Sqlite(_) => "begin immediate",
-            Raw::Postgres(_) => "begin; select * from authority for update",
-        })
-        .await;
-    }
-
-    pub(crate) async fn let_changes_pass(&mut self) {
-        self.execute("rollback").await;
-    }
-
-    /// The audit log as it was written, each entry with its seal.
-    pub(crate) async fn audit_log(mut self) -> Vec<(Entry, Seal)> {
-        let query = "select number, at, user_id, token_id, action, target, address, request_id, detail, seal
-            from audit order by number";
-        let rows: Vec<AuditRow> =
-            on_either!(&mut self, connection => sqlx::query_as(query).fetch_all(connection).await).unwrap();
-        on_either!(self, connection => connection.close().await).unwrap();
-        rows.into_iter().map(AuditRow::read).collect()
-    }
-}
-
-#[derive(sqlx::FromRow)]
-struct AuditRow {
-    number: i64,
-    at: i64,
-    user_id: String,
-    token_id: String,
-    action: String,
-    target: String,
-    address: String,
-    request_id: String,
-    detail: String,
-    seal: Vec<u8>,
-}
-
-impl AuditRow {
-    fn read(self) -> (Entry, Seal) {
-        let entry = Entry {
-            number: self.number,
-            at: Timestamp(self.at),
-            user_id: self.user_id,
-            token_id: self.token_id,
-            action: self.action,
-            target: self.target,
-            address: self.address,
-            request_id: self.request_id,
-            detail: self.detail,
-        };
-        (entry, self.seal.try_into().unwrap())
     }
 }

@@ -3,8 +3,9 @@
 use hokusai_core::token::Role;
 use hokusai_store::{About, Standing, TokenFilter, Writes};
 
+use crate::facts::facts;
 use crate::samples::{ALL_TOKENS, START, digest, id, new_key, new_token, writes};
-use crate::stores::{TestStore, facts};
+use crate::stores::TestStore;
 
 async fn lives(store: &TestStore, number: u32) -> bool {
     store.find_living_token(&digest(number)).await.unwrap().is_some()
@@ -101,12 +102,13 @@ facts! {
         let nodes = store.nodes(2).await;
         for round in 0..10 {
             let pair = [2 * round + 1, 2 * round + 2];
-            store.write(Writes {
-                new_tokens: pair.map(|number| new_token(number, Role::Operator)).into(),
-                revoked_tokens: (1..pair[0]).map(id).collect(),
-                ..writes()
-            })
-            .await;
+            store
+                .write(Writes {
+                    new_tokens: pair.map(|number| new_token(number, Role::Operator)).into(),
+                    revoked_tokens: (1..pair[0]).map(id).collect(),
+                    ..writes()
+                })
+                .await;
             let (one, other) = tokio::join!(
                 nodes[0].change(About::Token(id(pair[0])), unless_last),
                 nodes[1].change(About::Token(id(pair[1])), unless_last),
@@ -121,7 +123,7 @@ facts! {
         assert!(!store.standing(About::Nothing).await.had_operator);
         store.add_token(new_token(3, Role::Operator)).await;
         store.revoke_token(3).await;
-        store.add(new_key(1)).await;
+        store.add_token(new_token(4, Role::Member)).await;
         assert!(store.standing(About::Nothing).await.had_operator);
         let store = store.reopen().await;
         assert!(store.standing(About::Nothing).await.had_operator);

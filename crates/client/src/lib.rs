@@ -1,1 +1,0 @@
-//! The Rust client of the service.

@@ -1,0 +1,59 @@
+//! The arrows between the crates, as ARCHITECTURE.md draws them. A new arrow needs a reason there first.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+const ALLOWED: [(&str, &[&str]); 7] = [
+    ("api", &[]),
+    ("core", &[]),
+    ("store", &["core"]),
+    ("engine", &["core", "store"]),
+    ("server", &["api", "core", "engine", "store"]),
+    ("cli", &["core", "engine", "server", "store"]),
+    ("bench", &["core", "engine", "store"]),
+];
+
+fn manifest(crate_name: &str) -> toml::Table {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder =
+        if crate_name == "bench" { root.join("bench") } else { root.join("crates").join(crate_name) };
+    toml::from_str(&fs::read_to_string(folder.join("Cargo.toml")).unwrap()).unwrap()
+}
+
+#[test]
+fn crates_depend_only_along_the_arrows() {
+    for (name, allowed) in ALLOWED {
+        let manifest = manifest(name);
+        let dependencies = manifest["dependencies"].as_table().unwrap();
+        let siblings: BTreeSet<&str> =
+            dependencies.keys().filter_map(|d| d.strip_prefix("hokusai-")).collect();
+        let unwanted: Vec<_> = siblings.iter().filter(|sibling| !allowed.contains(sibling)).collect();
+        assert!(unwanted.is_empty(), "{name} depends on {unwanted:?}");
+    }
+}
+
+#[test]
+fn every_crate_has_its_arrows_written_down() {
+    let crates = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();
+    for entry in crates {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(ALLOWED.iter().any(|(known, _)| *known == name), "{name} is not listed here");
+    }
+}
+
+#[test]
+fn only_the_store_speaks_sql_and_only_rules_are_pure() {
+    for (name, _) in ALLOWED.iter().filter(|(name, _)| *name != "store") {
+        assert!(
+            !manifest(name)["dependencies"].as_table().unwrap().contains_key("sqlx"),
+            "{name} names sqlx"
+        );
+    }
+    for impure in ["tokio", "serde", "tracing", "jiff"] {
+        assert!(
+            !manifest("core")["dependencies"].as_table().unwrap().contains_key(impure),
+            "core names {impure}"
+        );
+    }
+}
