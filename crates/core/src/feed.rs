@@ -56,10 +56,17 @@ impl Follower {
         Self { position: None, confirmed: None, ring: VecDeque::new() }
     }
 
-    /// The revision to read on from; 0 before the first reading.
+    /// The revision that all is applied up to; 0 before the first reading.
     #[must_use]
     pub fn revision(&self) -> i64 {
         self.position.map_or(0, |position| position.revision)
+    }
+
+    /// The revision to read on from. Before the first reading it lies past every other: what changed before
+    /// is of no interest, only where the feed stands.
+    #[must_use]
+    pub fn read_from(&self) -> i64 {
+        self.position.map_or(i64::MAX, |position| position.revision)
     }
 
     /// Whether the position was confirmed by a reading sent less than [`CONFIRMED_FOR`] ago.

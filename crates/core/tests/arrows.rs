@@ -1,4 +1,5 @@
 //! The arrows between the crates, as ARCHITECTURE.md draws them. A new arrow needs a reason there first.
+#![cfg(test)]
 
 use std::collections::BTreeSet;
 use std::fs;

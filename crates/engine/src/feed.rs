@@ -15,8 +15,8 @@ impl Engine {
     /// What the store says; the position is then as confirmed as before.
     pub async fn follow(&self) -> Result<(), StoreError> {
         let sent = self.clock.elapsed();
-        let revision = lock(&self.feed).revision();
-        let page = self.store.read_feed(revision).await?;
+        let read_from = lock(&self.feed).read_from();
+        let page = self.store.read_feed(read_from).await?;
         let (changes, digests): (Vec<Change>, Vec<Option<KeyDigest>>) = page.changes.into_iter().unzip();
         {
             let mut feed = lock(&self.feed);
@@ -40,7 +40,10 @@ impl Engine {
     /// fails, the change holds here as it does on any node that is cut off: after five seconds.
     pub(crate) async fn follow_own_change(&self) {
         if let Err(error) = self.follow().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the change is written, but the feed can't be read");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the change is written, but the feed can't be read"
+            );
         }
     }
 

@@ -69,7 +69,12 @@ impl Jobs {
         };
         match tokio::time::timeout(patience, leave).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "some units could not be given back"),
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "some units could not be given back"
+                );
+            }
             Err(_) => tracing::warn!("some units were not given back in time"),
         }
         self.tasks.shutdown().await;

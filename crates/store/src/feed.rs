@@ -75,9 +75,9 @@ both! {
         let mut connection = db.read().acquire().await?;
         let changes = "select y.epoch, y.revision as head, c.revision, c.key_id, c.account_id, k.digest
             from authority y
-            left join changes c on c.revision > $1
+            left join (select * from changes where revision > $1 order by revision limit $2) c on true
             left join keys k on k.key_id = c.key_id
-            order by c.revision limit $2";
+            order by c.revision";
         let rows = sqlx::query_as(changes)
             .bind(revision)
             .bind(RING as i64)

@@ -1,0 +1,5 @@
+//! `/api/v1/admin-tokens`: for operators alone.
+
+mod create;
+mod list;
+mod revoke;
