@@ -45,6 +45,8 @@ pub(crate) struct AccountRow {
     holders: i64,
     reclaimable: bool,
     living: bool,
+    /// The latest hour that was named before.
+    known_hour: i64,
 }
 
 impl Store {
@@ -110,9 +112,8 @@ fn json(asks: &[AccountAsk]) -> String {
     format!("[{}]", rows.join(","))
 }
 
-/// Locks the accounts of the messages, in one order for all. SQLite has one writer and needs no lock.
-const LOCK_SQLITE: &str = "select account_id from accounts where false and $1 is null";
-const LOCK_POSTGRES: &str = "select account_id from accounts
+/// Locks the accounts of the messages, in one order for all nodes.
+const LOCK: &str = "select account_id from accounts
     where account_id in (select value ->> 0 from json_array_elements($1::json))
     order by account_id for no key update";
 
@@ -203,7 +204,8 @@ macro_rules! account_rows {
                 coalesce(max(case when o.holder <> $3 and o.allotted > o.used and h.seen_at > $2 - 20000000
                     then 1 else 0 end), 0) = 1 as reclaimable,
                 exists (select 1 from keys k where k.account_id = a.account_id and k.revoked_at is null
-                    and coalesce(k.grace_until > $2, true) and coalesce(k.expires_at > $2, true)) as living
+                    and coalesce(k.grace_until > $2, true) and coalesce(k.expires_at > $2, true)) as living,
+                (select hour from latest_hour) as known_hour
              from accounts a
              left join allotments o on o.hour = $1 and o.account_id = a.account_id
              left join holders h on h.holder = o.holder
@@ -222,7 +224,9 @@ both! {
     ) -> Result<(Vec<AllottedRow>, Vec<AccountRow>), StoreError> {
         let (messages, holder) = (json(asks), holder.to_string());
         let mut tx = db.begin().await?;
-        sqlx::query(here::either(LOCK_SQLITE, LOCK_POSTGRES)).bind(&messages).execute(&mut *tx).await?;
+        if here::LOCKS_ROWS {
+            sqlx::query(LOCK).bind(&messages).execute(&mut *tx).await?;
+        }
         let allotted: Vec<AllottedRow> = sqlx::query_as(here::either(ALLOT_SQLITE, ALLOT_POSTGRES))
             .bind(db.injected_now())
             .bind(&holder)
@@ -250,7 +254,11 @@ both! {
         .fetch_all(&mut *tx)
         .await?;
         mark_dry(&mut tx, asks, &allotted, &accounts, now).await?;
-        name_hour(&mut tx, hour).await?;
+        if accounts.iter().any(|account| account.known_hour < hour.0) {
+            // Once in each hour; always the last lock that is taken.
+            let name = "update latest_hour set hour = $1 where hour < $1";
+            sqlx::query(name).bind(hour.0).execute(&mut *tx).await?;
+        }
         tx.commit().await?;
         Ok((allotted, accounts))
     }
@@ -275,15 +283,6 @@ both! {
                 on conflict (account_id) do update set at = excluded.at
                 where dry_accounts.at <= excluded.at - 250000";
             sqlx::query(mark).bind(&account.account_id).bind(now.0).execute(&mut *tx).await?;
-        }
-        Ok(())
-    }
-
-    /// Remembers the hour, once in each. Always the last lock that is taken.
-    async fn name_hour(tx: &mut here::Connection, hour: Hour) -> Result<(), sqlx::Error> {
-        let known: i64 = sqlx::query_scalar("select hour from latest_hour").fetch_one(&mut *tx).await?;
-        if known < hour.0 {
-            sqlx::query("update latest_hour set hour = $1 where hour < $1").bind(hour.0).execute(tx).await?;
         }
         Ok(())
     }

@@ -125,6 +125,17 @@ const LIST: &str = concat!(
      order by k.created_revision desc limit $10"
 );
 
+const LOCK_USED: &str = "select key_id from keys
+    where key_id in (select value ->> 0 from json_array_elements($1::json))
+    order by key_id for no key update";
+const NOTE_USE_SQLITE: &str = "update keys set last_used_at = used.at
+    from (select value ->> 0 as key_id, max(value ->> 1) as at from json_each($1) group by 1) as used
+    where keys.key_id = used.key_id and coalesce(keys.last_used_at < used.at, true)";
+const NOTE_USE_POSTGRES: &str = "update keys set last_used_at = used.at
+    from (select value ->> 0 as key_id, max((value ->> 1)::bigint) as at
+        from json_array_elements($1::json) group by 1) as used
+    where keys.key_id = used.key_id and coalesce(keys.last_used_at < used.at, true)";
+
 #[derive(sqlx::FromRow)]
 pub(crate) struct KeyRow {
     key_id: String,
@@ -301,15 +312,14 @@ both! {
     }
 
     pub(crate) async fn note_use(db: &here::Db, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
-        let mut uses = uses.to_vec();
-        // All nodes lock keys in one order, so that none waits for another that waits for it.
-        uses.sort_unstable();
+        let rows: Vec<String> = uses.iter().map(|(key, at)| format!("[\"{key}\",{}]", at.0)).collect();
+        let uses = format!("[{}]", rows.join(","));
         let mut tx = db.begin().await?;
-        let note = "update keys set last_used_at = $2
-            where key_id = $1 and (last_used_at is null or last_used_at < $2)";
-        for (key, at) in uses {
-            sqlx::query(note).bind(key.to_string()).bind(at.0).execute(&mut *tx).await?;
+        if here::LOCKS_ROWS {
+            // All nodes lock keys in one order, so that none waits for another that waits for it.
+            sqlx::query(LOCK_USED).bind(&uses).execute(&mut *tx).await?;
         }
+        sqlx::query(here::either(NOTE_USE_SQLITE, NOTE_USE_POSTGRES)).bind(&uses).execute(&mut *tx).await?;
         Ok(tx.commit().await?)
     }
 

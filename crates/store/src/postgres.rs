@@ -33,6 +33,9 @@ pub(crate) struct Db {
     pub(crate) listen: bool,
 }
 
+/// Writers meet at rows, and lock them in one order.
+pub(crate) const LOCKS_ROWS: bool = true;
+
 /// The text for this database.
 pub(crate) const fn either(_sqlite: &'static str, postgres: &'static str) -> &'static str {
     postgres

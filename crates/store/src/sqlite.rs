@@ -14,7 +14,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{Connection as _, Sqlite, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 use tokio::sync::watch;
 
 use crate::StoreError;
@@ -41,6 +41,9 @@ pub(crate) struct Db {
     /// Held for as long as the store is open.
     _lock: File,
 }
+
+/// There is one writer; rows need no locks.
+pub(crate) const LOCKS_ROWS: bool = false;
 
 /// The text for this database.
 pub(crate) const fn either(sqlite: &'static str, _postgres: &'static str) -> &'static str {
@@ -78,7 +81,7 @@ impl Db {
                 .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         };
         let write = pool(1).connect_with(connect.clone()).await?;
-        let upkeep = pool(1).connect_lazy_with(connect.clone());
+        let upkeep = pool(1).connect_lazy_with(connect.clone().disable_statement_logging());
         let read = pool(options.connections).connect_lazy_with(connect.pragma("query_only", "on"));
         let inode = inode(path).map_err(unusable)?;
         let (now, changed) = (options.now.clone(), watch::Sender::new(()));
