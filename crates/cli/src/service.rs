@@ -26,6 +26,8 @@ pub(crate) const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4658);
 /// How long an operation of the store may take.
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Files that connections must leave for the database, the logs and the rest.
+const RESERVED_DESCRIPTORS: usize = 128;
 /// How long to give units back at the end.
 const GIVE_BACK: Duration = Duration::from_secs(4);
 
@@ -86,14 +88,24 @@ pub(crate) async fn bind(settings: &Settings) -> Result<Listener, Failure> {
             hint,
         ));
     }
+    let wanted = settings.max_connections.unwrap_or(ListenOptions::default().max_connections);
     let options = ListenOptions {
-        max_connections: settings.max_connections.unwrap_or(ListenOptions::default().max_connections).max(1),
+        max_connections: wanted.min(file_descriptors().saturating_sub(RESERVED_DESCRIPTORS)).max(1),
         ..ListenOptions::default()
     };
     Listener::bind(address, tls, options).await.map_err(|error| {
         let what = anyhow::Error::new(error).context(format!("can't listen on {address}"));
         Failure::with_hint(what, "another program may use this port; choose one with --listen")
     })
+}
+
+/// How many files this process may open, once it has asked for as many as it can have.
+fn file_descriptors() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // If the system refuses, the present limit stays, and is what counts.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    getrlimit(Resource::Nofile).current.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX)
 }
 
 /// Serves until `stop`, then finishes what is in flight and gives all units back.
@@ -103,8 +115,12 @@ pub(crate) async fn serve(
     options: AppOptions,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let app = App::new(running.engine, options, install_metrics()?);
-    listener.serve(router(app), stop).await;
+    let exposition = install_metrics()?;
+    let app = App::new(running.engine, options, exposition.clone());
+    tokio::select! {
+        () = listener.serve(router(app), stop) => {}
+        () = exposition.keep_small() => {}
+    }
     running.jobs.stop(GIVE_BACK).await;
     Ok(())
 }
@@ -119,6 +135,8 @@ pub(crate) fn app_options(settings: &Settings) -> Result<AppOptions, Failure> {
         billing_plans: plans(settings),
         trusted_proxies: Settings::blocks("trusted_proxies", settings.trusted_proxies.as_ref())?,
         metrics_networks: Settings::blocks("metrics_networks", settings.metrics_networks.as_ref())?,
+        behind_unnamed_proxy: settings.behind_tls_proxy.unwrap_or(false)
+            && settings.trusted_proxies.as_ref().is_none_or(Vec::is_empty),
         commit: env!("HOKUSAI_COMMIT").into(),
         strict_transport: settings.tls_certificate.is_some() || settings.behind_tls_proxy.unwrap_or(false),
         allowed_hosts: Vec::new(),

@@ -122,12 +122,19 @@ impl SettingsArgs {
 fn read_file(path: &Path) -> Result<Settings, Failure> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("can't read {shown}"))?;
-    let table: toml::Table = toml::from_str(&text).with_context(|| format!("can't read {shown}"))?;
+    let table: toml::Table = toml::from_str(&text).map_err(|error| unreadable(path, &text, &error))?;
     let known = known_settings();
     if let Some(unknown) = table.keys().find(|key| !known.contains(*key)) {
         return Err(unknown_setting(&format!("setting {unknown} in {shown}"), unknown, &known));
     }
-    Ok(table.try_into().with_context(|| format!("can't read {shown}"))?)
+    toml::from_str(&text).map_err(|error| unreadable(path, &text, &error))
+}
+
+/// Says where a file is wrong, without the line itself: it may hold the database's password.
+fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
+    let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let what = format!("can't read {}: line {line}: {}", path.display(), error.message());
+    Failure::wrong_use(what, "docs/configuration.md lists the settings with their forms")
 }
 
 /// Refuses a variable that looks like a mistyped setting. Others may belong to somebody else: container

@@ -37,6 +37,9 @@ pub struct Answer {
     pub hour: Hour,
     /// Units this holder may spend in `hour` in all, those already spent included.
     pub allotted: u32,
+    /// Units of `hour` that this holder has spent, as far as the store knows. A holder that asks for an
+    /// hour of which it remembers nothing goes on from here.
+    pub used: u32,
     /// How long, from when the question was sent, they may be spent.
     pub expires_in: Duration,
     /// The account's limit.
@@ -179,7 +182,8 @@ impl Allotment {
         self.asked = None;
         let mut reported = asked.ask.used;
         if self.hour != Some(answer.hour) {
-            (self.hour, self.used, self.ran_dry, reported) = (Some(answer.hour), 0, false, 0);
+            (self.hour, self.used, self.ran_dry, reported) =
+                (Some(answer.hour), answer.used, false, answer.used);
         }
         self.reported = reported;
         self.allotted = answer.allotted;

@@ -24,15 +24,6 @@ impl LookupCap {
         Self { per_second, second: 0, counts: HashMap::new() }
     }
 
-    /// Whether `address` has a look-up left in this second.
-    pub fn has_left(&mut self, address: IpAddr, now: Elapsed) -> bool {
-        self.turn_to(now);
-        match self.counts.get(&counted_as(address)) {
-            Some(count) => *count < self.per_second,
-            None => self.per_second > 0 && self.counts.len() < MAX_ADDRESSES,
-        }
-    }
-
     /// Takes one look-up for `address`; `false` if its second is used up.
     pub fn take(&mut self, address: IpAddr, now: Elapsed) -> bool {
         self.turn_to(now);
@@ -43,6 +34,14 @@ impl LookupCap {
         let count = self.counts.entry(address).or_default();
         *count = count.saturating_add(1);
         *count <= self.per_second
+    }
+
+    /// Gives back what was taken for something that turned out to be known.
+    pub fn refund(&mut self, address: IpAddr, now: Elapsed) {
+        self.turn_to(now);
+        if let Some(count) = self.counts.get_mut(&counted_as(address)) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     fn turn_to(&mut self, now: Elapsed) {
@@ -64,7 +63,8 @@ mod tests {
         let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         let taken: Vec<bool> = [a, a, a, b].map(|address| cap.take(address, Elapsed(0))).to_vec();
         assert_eq!(taken, [true, true, false, true]);
-        assert_eq!([a, b].map(|address| cap.has_left(address, Elapsed(0))), [false, true]);
+        cap.refund(b, Elapsed(0));
+        assert_eq!([b, b, b].map(|address| cap.take(address, Elapsed(0))), [true, true, false]);
         assert!(!cap.take(a, Elapsed(SECOND - 1)));
         assert!(cap.take(a, Elapsed(SECOND)));
     }

@@ -180,13 +180,13 @@ impl Account {
         if answer.reclaimable && at.elapsed.since(since) < PATIENCE {
             return Next::AskSoon;
         }
-        self.short_since = None;
         self.allotment.remember_dry(at.elapsed);
         self.tell_all(&Ok(Charge::NothingLeft(quota)));
         Next::Nothing
     }
 
     fn tell_all(&mut self, outcome: &Result<Charge, ()>) {
+        self.short_since = None;
         for waiter in std::mem::take(&mut self.waiting) {
             waiter.tell(*outcome);
         }
@@ -247,6 +247,10 @@ impl Allotments {
                 self.bell.notify_one();
             }
         }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
     /// Units that this process spent in the account's present hour, if it knows.

@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use hokusai_core::feed::Follower;
 use hokusai_core::id::HolderId;
+use hokusai_core::key::KeyDigest;
 use hokusai_core::lookup_cap::LookupCap;
 use hokusai_store::Store;
+use quick_cache::sync::Cache;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use tokio::sync::Semaphore;
@@ -13,6 +15,9 @@ use tokio::sync::Semaphore;
 use crate::allotments::Allotments;
 use crate::clock::Clock;
 use crate::key_cache::KeyCache;
+
+/// Tokens that are remembered as good.
+const GOOD_TOKENS: usize = 1024;
 
 /// What can be set.
 #[derive(Clone, Debug)]
@@ -47,10 +52,14 @@ pub struct Engine {
     /// This process, among all that admit requests.
     pub(crate) holder: HolderId,
     pub(crate) feed: Mutex<Follower>,
+    /// Held while the feed is read.
+    pub(crate) following: tokio::sync::Mutex<()>,
     pub(crate) cache: KeyCache,
     pub(crate) allotments: Allotments,
     pub(crate) lookup_cap: Mutex<LookupCap>,
     pub(crate) lookups: Semaphore,
+    /// Digests of tokens that were good lately: looked up each time, but not counted as strangers.
+    pub(crate) good_tokens: Cache<KeyDigest, ()>,
 }
 
 impl Engine {
@@ -63,6 +72,8 @@ impl Engine {
         Self {
             holder,
             feed: Mutex::new(Follower::new()),
+            following: tokio::sync::Mutex::new(()),
+            good_tokens: Cache::new(GOOD_TOKENS),
             cache: KeyCache::new(options.cached_keys),
             allotments: Allotments::new(clock.now()),
             lookup_cap: Mutex::new(LookupCap::new(options.lookups_per_second)),
@@ -85,6 +96,12 @@ impl Engine {
     /// What the store says.
     pub async fn check_store(&self) -> Result<(), hokusai_store::StoreError> {
         self.store.ping().await
+    }
+
+    /// Accounts that were used lately, and whose units are in memory.
+    #[must_use]
+    pub fn accounts_in_use(&self) -> usize {
+        self.allotments.len()
     }
 
     /// Keys that are remembered now.

@@ -14,6 +14,9 @@ impl Engine {
     /// # Errors
     /// What the store says; the position is then as confirmed as before.
     pub async fn follow(&self) -> Result<(), StoreError> {
+        // One reading at a time: of two at once the earlier answer could come last, as if the store had
+        // fallen back.
+        let _alone = self.following.lock().await;
         let sent = self.clock.elapsed();
         let read_from = lock(&self.feed).read_from();
         let page = self.store.read_feed(read_from).await?;

@@ -104,14 +104,20 @@ impl Engine {
     async fn keep_following(&self) {
         let mut bell = self.store.bell();
         loop {
-            tokio::select! {
-                () = bell.rung() => {}
-                () = tokio::time::sleep(POLL) => {}
+            let rung = bell.rung();
+            tokio::pin!(rung);
+            // The bell goes on being waited for while the feed is looked at without it.
+            while tokio::time::timeout(POLL, &mut rung).await.is_err() {
+                self.look_at_feed().await;
             }
-            if let Err(error) = self.follow().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the feed can't be read");
-                tokio::time::sleep(POLL).await;
-            }
+            self.look_at_feed().await;
+        }
+    }
+
+    async fn look_at_feed(&self) {
+        if let Err(error) = self.follow().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the feed can't be read");
+            tokio::time::sleep(POLL).await;
         }
     }
 
@@ -138,6 +144,7 @@ impl Engine {
     async fn tidy(&self) -> Result<(), StoreError> {
         let now = self.store.now().await?;
         self.store.prune_holders(now.plus(-600 * SECOND).0).await?;
+        self.store.prune_dry_accounts(now.plus(-60 * SECOND).0).await?;
         loop {
             let counts = self.store.prune_allotments(Hour(now.hour().0 - KEPT_HOURS), ROWS_AT_ONCE).await?;
             let changes = self.store.prune_feed(now.plus(-DAY).0, ROWS_AT_ONCE).await?;

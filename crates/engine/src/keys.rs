@@ -93,6 +93,13 @@ pub struct Rotated {
     pub previous_valid_until: Timestamp,
 }
 
+impl KeyPatch {
+    /// Whether the key may be used longer or from elsewhere than before.
+    fn widens(&self) -> bool {
+        self.expiry.is_some() || self.allowlist.is_some()
+    }
+}
+
 impl Expiry {
     fn resolve(self, now: Timestamp) -> Result<Timestamp, Declined> {
         match self {
@@ -234,6 +241,9 @@ impl Engine {
                     return Err(Declined::KeyRevoked);
                 }
                 let changed = patched(key.clone(), &patch, standing.now)?;
+                if patch.widens() {
+                    self.check_regrant(actor, &changed)?;
+                }
                 let note = actor.note("key.update", id.to_string(), describe(&changed));
                 let mut writes = Writes::only("update", note);
                 writes.changed_keys.push(changed);
@@ -284,6 +294,11 @@ impl Engine {
         if let Some(successor) = key.rotated_to {
             return Err(Declined::AlreadyRotating { successor });
         }
+        self.check_regrant(actor, key)
+    }
+
+    /// Whether the actor could have given the key what it has: to give it on is to give it.
+    fn check_regrant(&self, actor: &Actor, key: &Key) -> Result<(), Declined> {
         let grant = Grant {
             scopes: Some(&key.facts.rights.scopes),
             rate_limit_per_hour: Some(key.facts.rights.rate_limit_per_hour),
@@ -387,16 +402,26 @@ fn patched(mut key: Key, patch: &KeyPatch, now: Timestamp) -> Result<Key, Declin
     Ok(key)
 }
 
-/// What the audit log keeps of a key's settings. The name is left out: it is free text.
+/// What the audit log keeps of a key's settings. The name and the labels are left out: they are free text.
 fn describe(key: &Key) -> String {
     let rights = &*key.facts.rights;
-    let scopes: Vec<String> = rights.scopes.iter().map(|scope| format!("\"{scope}\"")).collect();
-    let blocks: Vec<String> = rights.allowlist.iter().map(|block| format!("\"{block}\"")).collect();
-    let expires_at = key.facts.lifetime.expires_at.if_ever().map_or("null".to_owned(), |at| at.0.to_string());
-    format!(
-        "{{\"scopes\":[{}],\"rate_limit_per_hour\":{},\"allowed_ips\":[{}],\"expires_at\":{expires_at}}}",
-        scopes.join(","),
-        rights.rate_limit_per_hour,
-        blocks.join(","),
-    )
+    let list = |items: Vec<String>| format!("[{}]", items.join(","));
+    let number = |number: Option<i64>| number.map_or("null".to_owned(), |number| number.to_string());
+    let fields = [
+        ("user_id", quoted(&rights.user_id)),
+        ("service_id", quoted(&rights.service_id)),
+        ("scopes", list(rights.scopes.iter().map(quoted).collect())),
+        ("allowed_ips", list(rights.allowlist.iter().map(quoted).collect())),
+        ("rate_limit_per_hour", rights.rate_limit_per_hour.to_string()),
+        ("monthly_prediction_limit", number(rights.monthly_prediction_limit)),
+        ("billing_plan", quoted(&rights.billing_plan)),
+        ("expires_at", number(key.facts.lifetime.expires_at.if_ever().map(|at| at.0))),
+    ];
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+/// As a JSON string. Only texts of bounded alphabets come here, and names from the configuration.
+fn quoted(text: &(impl std::fmt::Display + ?Sized)) -> String {
+    format!("\"{}\"", text.to_string().replace(['"', '\\'], "_"))
 }

@@ -18,8 +18,8 @@ const TURN: Duration = Duration::from_millis(250);
 /// How often a validation starts over because the key changed while it was judged.
 const ROUNDS: usize = 5;
 
-/// What is asked.
-#[derive(Clone, Copy, Debug)]
+/// What is asked. It holds a key's text, so it can't be printed.
+#[derive(Clone, Copy)]
 pub struct Validation<'a> {
     /// The text that was presented as a key.
     pub key: &'a str,
@@ -47,6 +47,11 @@ pub enum Verdict {
     Limited(Quota),
 }
 
+/// Why a key is refused that lives by this process's clock, but not by the store's, which is ahead.
+fn ended(key: &KeyFacts) -> Refusal {
+    if key.lifetime.expires_at < key.lifetime.revoked_from() { Refusal::Expired } else { Refusal::Revoked }
+}
+
 impl Engine {
     /// Validates a key.
     ///
@@ -57,13 +62,16 @@ impl Engine {
             return Ok(Verdict::Refused(Refusal::InvalidKey));
         };
         let digest = presented.digest();
-        let mut charged = None;
+        let (mut charged, mut gone) = (None, false);
         for _ in 0..ROUNDS {
             let Some(key) = self.find(&digest, validation.stranger).await? else {
                 return Ok(Verdict::Refused(Refusal::InvalidKey));
             };
             if let Err(refusal) = judge(&key, &validation.attempt, self.clock.now()) {
                 return Ok(Verdict::Refused(refusal));
+            }
+            if gone {
+                return Ok(Verdict::Refused(ended(&key)));
             }
             if let Some(quota) = charged {
                 return Ok(Verdict::Valid { key, quota });
@@ -73,7 +81,10 @@ impl Engine {
                 // The key may have changed while the store was asked: it is judged once more.
                 Charge::Spent { quota, waited: true } => charged = Some(quota),
                 Charge::NothingLeft(quota) => return Ok(Verdict::Limited(quota)),
-                Charge::KeyGone => self.cache.forget(&digest),
+                Charge::KeyGone => {
+                    gone = true;
+                    self.cache.forget(&digest);
+                }
             }
         }
         Err(Declined::Store(StoreError::TimedOut))
@@ -90,7 +101,9 @@ impl Engine {
         stranger: IpAddr,
     ) -> Result<Result<KeyFacts, Refusal>, Declined> {
         let Some(presented) = PresentedKey::parse(text) else { return Ok(Err(Refusal::InvalidKey)) };
-        let Some(key) = self.find(&presented.digest(), Some(stranger)).await? else {
+        // Nothing else bounds how often this may be asked.
+        let _turn = self.take_turn(stranger).await?;
+        let Some(key) = self.find(&presented.digest(), None).await? else {
             return Ok(Err(Refusal::InvalidKey));
         };
         Ok(judge(&key, attempt, self.clock.now()).map(|()| key))
@@ -128,7 +141,10 @@ impl Engine {
         Ok(self.store.find_key(digest).await?)
     }
 
-    async fn take_turn(&self, address: IpAddr) -> Result<tokio::sync::SemaphorePermit<'_>, Declined> {
+    pub(crate) async fn take_turn(
+        &self,
+        address: IpAddr,
+    ) -> Result<tokio::sync::SemaphorePermit<'_>, Declined> {
         if !lock(&self.lookup_cap).take(address, self.clock.elapsed()) {
             return Err(Declined::TooManyLookups);
         }

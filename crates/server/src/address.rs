@@ -15,7 +15,7 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 pub(crate) struct Origin {
     /// The client.
     pub(crate) client: IpAddr,
-    /// Whether someone else's word was neither needed nor offered: then `client` is who really speaks.
+    /// Whether nobody's word was offered, or it was a trusted proxy's: then `client` is who really speaks.
     pub(crate) is_certain: bool,
 }
 

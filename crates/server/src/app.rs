@@ -25,6 +25,9 @@ pub struct AppOptions {
     pub trusted_proxies: Vec<IpNet>,
     /// Networks that may read the metrics, besides this machine.
     pub metrics_networks: Vec<IpNet>,
+    /// Whether everybody comes through a proxy on this machine that is not among the trusted ones: then a
+    /// loopback address says nothing.
+    pub behind_unnamed_proxy: bool,
     /// The commit that the program was built from.
     pub commit: String,
     /// Whether browsers shall insist on TLS from now on.
@@ -41,6 +44,7 @@ impl Default for AppOptions {
             billing_plans: vec!["free".into()],
             trusted_proxies: Vec::new(),
             metrics_networks: Vec::new(),
+            behind_unnamed_proxy: false,
             commit: "unknown".into(),
             strict_transport: false,
             allowed_hosts: Vec::new(),

@@ -15,8 +15,8 @@ use crate::frame::RequestId;
 /// The header for a gateway's own token, beside the key that it asks about.
 const SERVICE_TOKEN: &str = "x-hokusai-service-token";
 
-/// What stands in the `Authorization` header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What stands in the `Authorization` header. It can't be printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Authorization<'a> {
     /// There is none.
     Absent,

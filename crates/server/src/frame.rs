@@ -18,7 +18,7 @@ use crate::error::ApiError;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of a request: the caller's, if it is sane, else a new one.
+/// The id of a request: the caller's, if it is sane and no credential, else a new one.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(pub(crate) String);
 
@@ -65,7 +65,10 @@ fn known_method(method: &str) -> &'static str {
 
 fn request_id(headers: &HeaderMap) -> String {
     let sane = |id: &&str| {
-        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        let is_credential = id.contains("hk_") || id.contains("hka_");
+        !is_credential
+            && (1..=64).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     };
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
     given.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)

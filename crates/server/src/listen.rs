@@ -9,6 +9,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -25,6 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 
 use crate::address::Peer;
 use crate::tls::Tls;
@@ -36,7 +38,8 @@ pub struct ListenOptions {
     pub max_connections: usize,
     /// How long a connection may take to send its first byte, and to shake hands.
     pub first_byte: Duration,
-    /// How long a request's headers may take; also how long a connection may stay idle.
+    /// How long a request's headers may take, how long a connection may stay idle, and how long a client
+    /// may take nothing of an answer.
     pub headers: Duration,
     /// How long to wait at the end for what is in flight.
     pub drain: Duration,
@@ -157,6 +160,9 @@ async fn speak(stream: TcpStream, peer: IpAddr, shared: &Shared) -> &'static str
     if !matches!(first_byte, Ok(Ok(1))) {
         return "silent";
     }
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(shared.options.headers));
+    let stream = Box::pin(stream);
     let Some(tls) = &shared.tls else { return http1(stream, peer, shared).await };
     match timeout(shared.options.first_byte, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
@@ -171,15 +177,17 @@ async fn http1<S>(stream: S, peer: IpAddr, shared: &Shared) -> &'static str
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let requests = Requests::of(peer, shared);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(shared.options.headers).max_buf_size(64 * 1024);
-    drive(builder.serve_connection(TokioIo::new(stream), Requests::of(peer, shared)), shared).await
+    drive(builder.serve_connection(TokioIo::new(stream), requests.clone()), &requests, shared).await
 }
 
 async fn http2<S>(stream: S, peer: IpAddr, shared: &Shared) -> &'static str
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let requests = Requests::of(peer, shared);
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -187,20 +195,29 @@ where
         .max_header_list_size(64 * 1024)
         .keep_alive_interval(shared.options.headers)
         .keep_alive_timeout(shared.options.first_byte);
-    drive(builder.serve_connection(TokioIo::new(stream), Requests::of(peer, shared)), shared).await
+    drive(builder.serve_connection(TokioIo::new(stream), requests.clone()), &requests, shared).await
 }
 
-/// Serves requests until the connection ends, or until what is in flight is done once the service stops.
-async fn drive(connection: impl GracefulConnection, shared: &Shared) -> &'static str {
+/// Serves requests until the connection ends. Once the service stops, or no request has come for a while,
+/// what is in flight is finished, and then the connection ends, too.
+async fn drive(connection: impl GracefulConnection, requests: &Requests, shared: &Shared) -> &'static str {
     tokio::pin!(connection);
     let ended = tokio::select! {
-        ended = &mut connection => ended,
+        ended = &mut connection => Ok(ended),
         () = stopped(shared) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            Ok(connection.await)
+        }
+        () = requests.cease(shared.options.headers) => {
+            connection.as_mut().graceful_shutdown();
+            timeout(shared.options.headers, connection).await
         }
     };
-    if ended.is_ok() { "served" } else { "broken" }
+    match ended {
+        Ok(Ok(_)) => "served",
+        Ok(Err(_)) => "broken",
+        Err(_) => "cut",
+    }
 }
 
 async fn stopped(shared: &Shared) {
@@ -213,11 +230,23 @@ async fn stopped(shared: &Shared) {
 struct Requests {
     router: Router,
     peer: Peer,
+    seen: Arc<AtomicU64>,
 }
 
 impl Requests {
     fn of(peer: IpAddr, shared: &Shared) -> Self {
-        Self { router: shared.router.clone(), peer: Peer(peer) }
+        Self { router: shared.router.clone(), peer: Peer(peer), seen: Arc::default() }
+    }
+
+    /// Waits until none has come for `pause`. A client that only keeps its connection alive holds a place.
+    async fn cease(&self, pause: Duration) {
+        loop {
+            let before = self.seen.load(Ordering::Relaxed);
+            sleep(pause).await;
+            if self.seen.load(Ordering::Relaxed) == before {
+                return;
+            }
+        }
     }
 }
 
@@ -227,6 +256,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     type Future = RouteFuture<Infallible>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.seen.fetch_add(1, Ordering::Relaxed);
         request.extensions_mut().insert(self.peer);
         // A router is always ready.
         tower::Service::call(&mut self.router.clone(), request.map(Body::new))

@@ -1,5 +1,7 @@
 //! Prometheus metrics. Labels are of bounded sets; no key or user is ever in one.
 
+use std::time::Duration;
+
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Writes the present figures.
@@ -28,10 +30,20 @@ fn describe() {
     describe_counter!("hokusai_allotment_accounts_total", "Accounts in those messages");
     describe_counter!("hokusai_connections_total", "Connections by what became of them");
     describe_gauge!("hokusai_cached_keys", "Keys in memory");
+    describe_gauge!("hokusai_accounts_in_use", "Accounts whose units are in memory");
     describe_gauge!("hokusai_connections_open", "Connections open now");
 }
 
 impl Exposition {
+    /// Keeps what is collected small, for as long as it is polled. Without it every figure is kept until
+    /// somebody reads the metrics.
+    pub async fn keep_small(&self) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            self.0.run_upkeep();
+        }
+    }
+
     /// The figures in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {

@@ -91,6 +91,7 @@ fn answer(row: &AllottedRow, account: &AccountRow) -> Result<Answer, StoreError>
         seq: row.seq,
         hour,
         allotted: count(row.allotted)?,
+        used: count(row.used)?,
         expires_in: Duration::from_micros(expires_in),
         limit: count(account.rate_limit_per_hour)?,
         left: count((account.rate_limit_per_hour - account.allotted).max(0))?,
@@ -147,7 +148,8 @@ const ALLOT_SQLITE: &str = sqlite_messages!(
      select hour, account_id, $2, seq, used + max(0, min(want, open - used)), used, now
      from (
         select c.hour, c.now, m.account_id, m.seq,
-            case when m.hour = c.hour then m.used else 0 end as used,
+            case when m.hour = c.hour then m.used else coalesce((select o.used from allotments o
+                where o.hour = c.hour and o.account_id = m.account_id and o.holder = $2), 0) end as used,
             case when exists (select 1 from keys k where k.account_id = m.account_id
                 and k.revoked_at is null and coalesce(k.grace_until > c.now, true)
                 and coalesce(k.expires_at > c.now, true)) then m.want else 0 end as want,
@@ -165,7 +167,8 @@ const ALLOT_POSTGRES: &str = postgres_messages!(
      select hour, account_id, $2, seq, used + greatest(0, least(want, open - used)), used, now
      from (
         select c.hour, c.now, m.account_id, m.seq,
-            case when m.hour = c.hour then m.used else 0 end as used,
+            case when m.hour = c.hour then m.used else coalesce((select o.used from allotments o
+                where o.hour = c.hour and o.account_id = m.account_id and o.holder = $2), 0) end as used,
             case when exists (select 1 from keys k where k.account_id = m.account_id
                 and k.revoked_at is null and coalesce(k.grace_until > c.now, true)
                 and coalesce(k.expires_at > c.now, true)) then m.want else 0 end as want,
@@ -223,7 +226,7 @@ both! {
         asks: &[AccountAsk],
     ) -> Result<(Vec<AllottedRow>, Vec<AccountRow>), StoreError> {
         let (messages, holder) = (json(asks), holder.to_string());
-        let mut tx = db.begin().await?;
+        let mut tx = db.begin_own().await?;
         if here::LOCKS_ROWS {
             sqlx::query(LOCK).bind(&messages).execute(&mut *tx).await?;
         }

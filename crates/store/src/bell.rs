@@ -29,7 +29,7 @@ impl Store {
         Bell(match &self.database {
             Database::Sqlite(db) => Ringer::Here(db.changed.subscribe()),
             Database::Postgres(db) if db.listen => {
-                Ringer::Postgres { pool: db.read().clone(), listener: None }
+                Ringer::Postgres { pool: db.own().clone(), listener: None }
             }
             Database::Postgres(_) => Ringer::Silent,
         })

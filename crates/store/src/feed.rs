@@ -72,7 +72,7 @@ both! {
         db: &here::Db,
         revision: i64,
     ) -> Result<(Vec<FeedRow>, Vec<String>), StoreError> {
-        let mut connection = db.read().acquire().await?;
+        let mut connection = db.own().acquire().await?;
         let changes = "select y.epoch, y.revision as head, c.revision, c.key_id, c.account_id, k.digest
             from authority y
             left join (select * from changes where revision > $1 order by revision limit $2) c on true

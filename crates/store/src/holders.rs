@@ -27,6 +27,14 @@ impl Store {
         run!(self, forget_holder(holder))
     }
 
+    /// Drops notices of accounts that ran dry before `before` (microseconds).
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn prune_dry_accounts(&self, before: i64) -> Result<(), StoreError> {
+        run!(self, prune_dry_accounts(before))
+    }
+
     /// Drops holders that were last seen before `before` (microseconds).
     ///
     /// # Errors
@@ -64,6 +72,11 @@ both! {
             .bind(holder.to_string())
             .execute(db.write())
             .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn prune_dry_accounts(db: &here::Db, before: i64) -> Result<(), StoreError> {
+        sqlx::query("delete from dry_accounts where at < $1").bind(before).execute(db.write()).await?;
         Ok(())
     }
 

@@ -106,24 +106,33 @@ const BY_DIGEST: &str = concat!(
      where k.digest = $1"
 );
 
-const LIST: &str = concat!(
-    "select ",
-    columns!(),
-    ", k.created_revision as place, $1 as now, $2 as hour,
+macro_rules! list {
+    ($first:literal) => {
+        concat!(
+            "select ",
+            columns!(),
+            ", k.created_revision as place, $1 as now, $2 as hour,
         cast(coalesce((select sum(o.used) from allotments o where o.hour = $2
             and o.account_id = k.account_id and o.holder <> $3), 0) as bigint) as used_elsewhere,
         coalesce((select o.used from allotments o where o.hour = $2
             and o.account_id = k.account_id and o.holder = $3), 0) as used_here
      from keys k join accounts a using (account_id)
-     where (cast($4 as text) is null or k.key_id = $4)
-        and (cast($5 as text) is null or k.user_id = $5)
-        and (cast($6 as text) is null or k.service_id = $6)
+     where ",
+            $first,
+            " and (cast($6 as text) is null or k.service_id = $6)
         and (cast($7 as text) is null or k.environment = $7)
         and (not $8 or (k.revoked_at is null and (k.grace_until is null or k.grace_until > $1)
             and (k.expires_at is null or k.expires_at > $1)))
         and k.created_revision < $9
      order by k.created_revision desc limit $10"
-);
+        )
+    };
+}
+
+/// One text for each way to find keys, so that each uses its index. All take the same parameters.
+const LIST_ONE: &str = list!("k.key_id = $4 and (cast($5 as text) is null or k.user_id = $5)");
+const LIST_OF_USER: &str = list!("k.user_id = $5 and (cast($4 as text) is null or k.key_id = $4)");
+const LIST_ALL: &str = list!("cast($4 as text) is null and cast($5 as text) is null");
 
 const LOCK_USED: &str = "select key_id from keys
     where key_id in (select value ->> 0 from json_array_elements($1::json))
@@ -295,7 +304,12 @@ both! {
         let now = here::now(db, &mut connection).await?;
         let named: i64 =
             sqlx::query_scalar("select hour from latest_hour").fetch_one(&mut *connection).await?;
-        let rows = sqlx::query_as(LIST)
+        let list = match filter {
+            KeyFilter { key: Some(_), .. } => LIST_ONE,
+            KeyFilter { user_id: Some(_), .. } => LIST_OF_USER,
+            _ => LIST_ALL,
+        };
+        let rows = sqlx::query_as(list)
             .bind(now.0)
             .bind(now.hour().0.max(named))
             .bind(holder.to_string())

@@ -34,8 +34,8 @@ impl fmt::Debug for NowFn {
     }
 }
 
-/// How to open a store.
-#[derive(Clone, Debug)]
+/// How to open a store. The URL may hold a password, so it can't be printed.
+#[derive(Clone)]
 pub struct StoreOptions {
     /// `sqlite://PATH` (or `sqlite:PATH`), `postgres://…` or `postgresql://…`.
     pub url: String,

@@ -24,9 +24,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// locks: all other nodes would wait for them.
 const LIMITS: &str = "set statement_timeout = '5s'; set idle_in_transaction_session_timeout = '5s'";
 
+/// Connections for what keeps the node going: one listens, one asks for units, one follows the feed.
+const OWN_CONNECTIONS: u32 = 3;
+
 #[derive(Debug)]
 pub(crate) struct Db {
     pool: PgPool,
+    /// For what keeps the node going, whatever the pool is busy with: the feed, limits, the register.
+    own: PgPool,
     /// Set in tests alone; else the database's own clock counts.
     injected: Option<NowFn>,
     /// Whether to be rung when the feed grows, besides looking for oneself.
@@ -57,20 +62,28 @@ impl Db {
             .extra_float_digits(None);
         let probe = tokio::time::timeout(PATIENCE, refuse_transaction_pooling(&connect)).await;
         probe.unwrap_or(Err(OpenError::Store(StoreError::TimedOut)))?;
-        let pool = PgPoolOptions::new()
-            .max_connections(options.connections)
-            .acquire_timeout(options.timeout)
-            .after_connect(|connection, _| {
-                Box::pin(async { sqlx::raw_sql(LIMITS).execute(connection).await.map(drop) })
-            })
-            .connect_with(connect)
-            .await?;
+        let pool_of = |most| {
+            PgPoolOptions::new().max_connections(most).acquire_timeout(options.timeout).after_connect(
+                |connection, _| Box::pin(async { sqlx::raw_sql(LIMITS).execute(connection).await.map(drop) }),
+            )
+        };
+        let pool = pool_of(options.connections).connect_with(connect.clone()).await?;
+        let own = pool_of(OWN_CONNECTIONS).connect_with(connect).await?;
         let injected = options.inject_now_into_postgres.then(|| options.now.clone());
-        Ok(Self { pool, injected, listen: options.listen })
+        Ok(Self { pool, own, injected, listen: options.listen })
     }
 
     pub(crate) fn read(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Connections that requests can't use up.
+    pub(crate) fn own(&self) -> &PgPool {
+        &self.own
+    }
+
+    pub(crate) async fn begin_own(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.own.begin_with("begin isolation level read committed").await
     }
 
     pub(crate) fn write(&self) -> &PgPool {
@@ -98,6 +111,7 @@ impl Db {
     pub(crate) fn announced(&self) {}
 
     pub(crate) async fn close(&self) {
+        self.own.close().await;
         self.pool.close().await;
     }
 }

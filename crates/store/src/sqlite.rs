@@ -33,6 +33,8 @@ pub(crate) struct Db {
     write: SqlitePool,
     read: SqlitePool,
     upkeep: SqlitePool,
+    /// For reading the feed, whatever the readers are busy with.
+    own: SqlitePool,
     now: NowFn,
     /// Rung after each change: the feed's followers are all in this process.
     pub(crate) changed: watch::Sender<()>,
@@ -82,14 +84,25 @@ impl Db {
         };
         let write = pool(1).connect_with(connect.clone()).await?;
         let upkeep = pool(1).connect_lazy_with(connect.clone().disable_statement_logging());
-        let read = pool(options.connections).connect_lazy_with(connect.pragma("query_only", "on"));
+        let reading = connect.pragma("query_only", "on");
+        let own = pool(1).connect_lazy_with(reading.clone());
+        let read = pool(options.connections).connect_lazy_with(reading);
         let inode = inode(path).map_err(unusable)?;
         let (now, changed) = (options.now.clone(), watch::Sender::new(()));
-        Ok(Self { write, read, upkeep, now, changed, path: path.to_owned(), inode, _lock: lock })
+        Ok(Self { write, read, upkeep, own, now, changed, path: path.to_owned(), inode, _lock: lock })
     }
 
     pub(crate) fn read(&self) -> &SqlitePool {
         &self.read
+    }
+
+    /// A connection that requests can't use up.
+    pub(crate) fn own(&self) -> &SqlitePool {
+        &self.own
+    }
+
+    pub(crate) async fn begin_own(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.begin().await
     }
 
     pub(crate) fn write(&self) -> &SqlitePool {
@@ -145,6 +158,7 @@ impl Db {
     pub(crate) async fn close(&self) {
         self.read.close().await;
         self.upkeep.close().await;
+        self.own.close().await;
         // A clean end leaves no log behind; if this fails, the next start reads the log.
         let _ = sqlx::query("pragma wal_checkpoint(truncate)").execute(&self.write).await;
         self.write.close().await;

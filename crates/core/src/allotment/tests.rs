@@ -21,19 +21,20 @@ impl Model {
 
     fn answer(&mut self, holder: usize, ask: Ask, now: Elapsed) -> Option<Answer> {
         let hour = Hour(now.0 / HOUR_MICROS);
-        let used = if ask.hour == Some(hour) { ask.used } else { 0 };
         let others: u32 =
             self.rows.iter().filter(|((h, o), _)| *h == hour && *o != holder).map(|(_, row)| row.1).sum();
         let row = self.rows.entry((hour, holder)).or_insert((0, 0, 0));
         if ask.seq <= row.0 {
             return None;
         }
+        let used = if ask.hour == Some(hour) { ask.used } else { row.2 };
         let granted = ask.want.min(self.limit.saturating_sub(others + used));
         *row = (ask.seq, used + granted, used);
         Some(Answer {
             seq: ask.seq,
             hour,
             allotted: used + granted,
+            used,
             expires_in: Duration::from_micros((HOUR_MICROS - now.0 % HOUR_MICROS) as u64),
             limit: self.limit,
             left: self.limit.saturating_sub(others + used + granted),
@@ -133,6 +134,22 @@ fn an_idle_account_is_settled_and_then_forgotten() {
 }
 
 #[test]
+fn an_account_that_was_forgotten_goes_on_where_it_was_in_its_hour() {
+    let (mut model, now) = (Model::new(10), Elapsed(0));
+    let mut admitted = 0;
+    for seq in 1..=4 {
+        let mut allotment = Allotment::new(now);
+        let ask = allotment.ask(3 * seq, 4, now);
+        allotment.take(&model.answer(0, ask, now).unwrap());
+        admitted += spend_all(&mut allotment, now);
+        let ask = allotment.give_back(3 * seq + 1, now);
+        allotment.take(&model.answer(0, ask, now).unwrap());
+        assert!(allotment.can_be_forgotten(now.after(IDLE)));
+    }
+    assert_eq!(admitted, 10);
+}
+
+#[test]
 fn a_busy_key_asks_seldom_and_a_dry_one_for_single_units() {
     let (mut model, mut allotment, now) = (Model::new(100_000), Allotment::new(Elapsed(0)), Elapsed(0));
     let mut asked = 0;
@@ -163,6 +180,7 @@ enum Step {
     Ask { holder: usize, waiting: u32, fate: Fate },
     GiveBack { holder: usize, fate: Fate },
     Crash(usize),
+    Forget(usize),
     Deliver(usize),
     Advance(i64),
 }
@@ -193,7 +211,8 @@ fn step() -> impl Strategy<Value = Step> {
             fate
         }),
         1 => (holder.clone(), fate).prop_map(|(holder, fate)| Step::GiveBack { holder, fate }),
-        1 => holder.prop_map(Step::Crash),
+        1 => holder.clone().prop_map(Step::Crash),
+        2 => holder.prop_map(Step::Forget),
         1 => (0usize..8).prop_map(Step::Deliver),
         1 => (0i64..HOUR_MICROS / 3).prop_map(Step::Advance),
     ]
@@ -231,6 +250,12 @@ impl World {
                 let id = self.seq as usize + 100;
                 self.seq += 1;
                 self.holders[holder] = (id, Allotment::new(self.now));
+            }
+            Step::Forget(holder) => {
+                let allotment = &mut self.holders[holder].1;
+                if allotment.is_settled() && !allotment.is_asking() {
+                    *allotment = Allotment::new(self.now);
+                }
             }
             Step::Deliver(at) if at < self.late.len() => {
                 let (id, ask) = self.late.swap_remove(at);

@@ -50,7 +50,8 @@ pub(crate) async fn metrics(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let origin = origin(&extensions, &headers, &app.options.trusted_proxies);
-    let is_near = origin.client.is_loopback() || contains(&app.options.metrics_networks, origin.client);
+    let is_here = origin.client.is_loopback() && !app.options.behind_unnamed_proxy;
+    let is_near = is_here || contains(&app.options.metrics_networks, origin.client);
     if !(is_near && origin.is_certain) {
         let actor = admin_caller(&app, &headers, origin, String::new()).await?;
         if actor.role != Role::Operator {
@@ -58,6 +59,7 @@ pub(crate) async fn metrics(
         }
     }
     metrics::gauge!("hokusai_cached_keys").set(app.engine.cached_keys() as f64);
+    metrics::gauge!("hokusai_accounts_in_use").set(app.engine.accounts_in_use() as f64);
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     Ok((content_type, app.exposition.render()).into_response())
 }

@@ -77,11 +77,11 @@ fn number(range: std::ops::RangeInclusive<i64>) -> impl FnOnce(Value) -> Parsed<
     }
 }
 
-/// `true` or `false` written as text.
+/// `true` or `false` written as text; Python's clients write `True`.
 pub(crate) fn flag(value: Value) -> Parsed<bool> {
     match value {
-        Value::String(text) if text == "true" => Ok(true),
-        Value::String(text) if text == "false" => Ok(false),
+        Value::String(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") => Ok(false),
         _ => Err("must be true or false".to_owned()),
     }
 }

@@ -12,6 +12,7 @@ use hokusai_api::validate::ValidatedKey;
 use hokusai_core::allotment::Quota;
 use hokusai_core::policy::{Attempt, ClientAddress, KeyFacts, Refusal};
 use hokusai_core::time::SECOND;
+use hokusai_core::token::Role;
 use hokusai_engine::{ChargeKind, Validation, Verdict};
 use serde_json::json;
 
@@ -69,7 +70,8 @@ async fn decide(
         required_scope: question.required_scope.as_deref(),
         client: told.unwrap_or(ClientAddress::Known(origin.client)),
     };
-    let stranger = service_role.is_none().then_some(origin.client);
+    let is_trusted = matches!(service_role, Some(Role::Operator | Role::Verifier));
+    let stranger = (!is_trusted).then_some(origin.client);
     let charge = if question.dry_run { ChargeKind::Look } else { ChargeKind::Spend };
     let verdict = app.engine.validate(&Validation { key, attempt, stranger, charge }).await?;
     Ok(match verdict {
@@ -95,7 +97,7 @@ fn read_question(body: JsonObject) -> Result<Question, ApiError> {
         service_id: fields.nullable("service_id", values::text_up_to(64)).flatten(),
         required_scope: fields.nullable("required_scope", values::text_up_to(64)).flatten(),
         client_ip: fields.nullable("client_ip", values::any_text).flatten(),
-        dry_run: fields.optional("dry_run", values::boolean).unwrap_or(false),
+        dry_run: fields.nullable("dry_run", values::boolean).flatten().unwrap_or(false),
     };
     fields.finish()?;
     Ok(question)

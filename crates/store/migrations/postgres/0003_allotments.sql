@@ -24,3 +24,4 @@ create table dry_accounts (
     account_id text not null primary key,
     at bigint not null
 );
+create index dry_accounts_by_time on dry_accounts (at);

@@ -36,6 +36,7 @@ facts! {
             seq: 1,
             hour: START.hour(),
             allotted: 30,
+            used: 0,
             expires_in: Duration::from_micros(3_600_000_000 - 1_234_567),
             limit: 100,
             left: 70,
@@ -44,6 +45,17 @@ facts! {
             living: true,
         };
         assert_eq!(answer, whole);
+    }
+
+    async fn a_holder_that_remembers_nothing_goes_on_where_it_was(store: TestStore) {
+        store.add(limited(1, 10)).await;
+        let mut before = Holder::new(1, 1);
+        before.ask(&store, 8).await;
+        before.used = 8;
+        before.ask(&store, 0).await;
+        let afresh = AccountAsk { account: id(1), ask: Ask { hour: None, seq: 9, used: 0, want: 5 } };
+        let answer = store.allot(id(1), &[afresh]).await.unwrap()[0].unwrap();
+        assert_eq!((answer.used, answer.allotted, answer.left), (8, 10, 0));
     }
 
     async fn holders_share_the_limit_and_no_more(store: TestStore) {

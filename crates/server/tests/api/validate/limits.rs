@@ -77,6 +77,31 @@ async fn a_larger_limit_is_as_exact() {
 }
 
 #[tokio::test]
+async fn a_pause_in_which_the_account_is_forgotten_gives_no_second_allowance() {
+    let service = Service::start().await;
+    let key = service.key(json!({"rate_limit_per_hour": 10})).await;
+    assert_eq!(passed(&service, &key, 6).await, 6);
+    for pause in 1..=3 {
+        service.clock.advance(Duration::from_secs(11));
+        forget_accounts(&service).await;
+        assert_eq!(passed(&service, &key, 12).await, if pause == 1 { 4 } else { 0 });
+    }
+    assert_eq!(service.used(&key).await, 10);
+}
+
+/// Waits until the service has settled with its store, and holds no account in memory any longer.
+async fn forget_accounts(service: &Service) {
+    for _ in 0..1000 {
+        service.engine.sweep().await.unwrap();
+        if service.engine.accounts_in_use() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the account is still in memory");
+}
+
+#[tokio::test]
 async fn the_limit_is_new_with_the_clock_hour() {
     let service = Service::start().await;
     let key = service.key(json!({"rate_limit_per_hour": 10})).await;
