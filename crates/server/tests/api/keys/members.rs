@@ -256,3 +256,30 @@ async fn how_much_a_member_may_give_is_configured() {
     assert_eq!(ada.post(KEYS, wish(21)).await.brief(), "403 forbidden");
     assert_eq!(ada.post(KEYS, wish(20)).await.brief(), "201");
 }
+
+#[tokio::test]
+async fn a_member_gives_no_longer_life_to_what_it_could_not_give() {
+    let service = Service::start().await;
+    let member = service.member("ada").await;
+    let privileged = json!({"user_id": "ada", "scopes": ["*"], "expires_in_days": 1});
+    let key = service.key(privileged).await;
+    for patch in [json!({"expires_at": null}), json!({"expires_in_days": 365}), json!({"allowed_ips": []})] {
+        assert_eq!(member.patch(&key.path(), patch).await.brief(), "403 forbidden");
+    }
+    let renamed = member.patch(&key.path(), json!({"name": "Mine"})).await;
+    assert_eq!(renamed.status, 200);
+}
+
+#[tokio::test]
+async fn refused_tokens_do_not_lock_out_a_good_one() {
+    let service = Service::start().await;
+    let stranger = service.bearer("a text that is no token of anybody");
+    assert_eq!(service.operator.get(KEYS).await.status, 200);
+    let mut refused = Vec::new();
+    for _ in 0..60 {
+        refused.push(stranger.get(KEYS).await.status.as_u16());
+    }
+    assert_eq!(refused.iter().filter(|status| **status == 401).count(), 50);
+    assert_eq!(refused.iter().filter(|status| **status == 503).count(), 10);
+    assert_eq!(service.operator.get(KEYS).await.status, 200);
+}
