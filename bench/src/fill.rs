@@ -124,6 +124,7 @@ fn key(args: &Args, number: usize, plain: &PlainKey, now: Timestamp) -> Key {
         shown_prefix: plain.shown_prefix(),
         metadata: "{}".into(),
         created_at: now,
+        life: None,
         last_used_at: None,
         rotated_from: None,
         rotated_to: None,

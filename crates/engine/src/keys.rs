@@ -175,6 +175,7 @@ impl Engine {
             shown_prefix: plain.shown_prefix(),
             metadata: wish.metadata,
             created_at: now,
+            life: length(expires_at, now),
             last_used_at: None,
             rotated_from: None,
             rotated_to: None,
@@ -357,12 +358,14 @@ fn fresh_lifetime(expires_at: Timestamp) -> Lifetime {
     Lifetime { expires_at, grace_until: Timestamp::NEVER, revoked_at: Timestamp::NEVER }
 }
 
+/// How long a key that is to expire then has been given to live, in microseconds.
+fn length(expires_at: Timestamp, now: Timestamp) -> Option<i64> {
+    expires_at.if_ever().map(|at| at.0 - now.0)
+}
+
 /// The key that succeeds `old`: same rights and account, and as long a life if it expires.
 fn successor(old: &Key, plain: &PlainKey, now: Timestamp) -> Key {
-    let expires_at = match old.facts.lifetime.expires_at.if_ever() {
-        Some(expires_at) => now.plus(expires_at.0 - old.created_at.0),
-        None => Timestamp::NEVER,
-    };
+    let expires_at = old.life.map_or(Timestamp::NEVER, |life| now.plus(life));
     let facts = KeyFacts {
         id: KeyId::new(now, &mut rng()),
         lifetime: fresh_lifetime(expires_at),
@@ -372,6 +375,7 @@ fn successor(old: &Key, plain: &PlainKey, now: Timestamp) -> Key {
         facts,
         shown_prefix: plain.shown_prefix(),
         created_at: now,
+        life: old.life,
         last_used_at: None,
         rotated_from: Some(old.facts.id),
         rotated_to: None,
@@ -396,6 +400,7 @@ fn patched(mut key: Key, patch: &KeyPatch, now: Timestamp) -> Result<Key, Declin
         patch.monthly_prediction_limit.unwrap_or(rights.monthly_prediction_limit);
     if let Some(expiry) = patch.expiry {
         key.facts.lifetime.expires_at = expiry.resolve(now)?;
+        key.life = length(key.facts.lifetime.expires_at, now);
     }
     key.name = patch.name.clone().unwrap_or(key.name);
     key.metadata = patch.metadata.clone().unwrap_or(key.metadata);

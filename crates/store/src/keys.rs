@@ -26,6 +26,8 @@ pub struct Key {
     pub metadata: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// How long it was given to live when its expiry was last set, in microseconds; `None`: for ever.
+    pub life: Option<i64>,
     /// When it was last accepted, to about a second.
     pub last_used_at: Option<Timestamp>,
     /// The key that it succeeded.
@@ -91,7 +93,7 @@ pub struct KeyFilter {
 macro_rules! columns {
     () => {
         "k.key_id, k.account_id, k.shown_prefix, k.user_id, k.name, k.service_id, k.scopes, k.environment,
-         k.allowed_ips, k.billing_plan, k.metadata, k.created_at, k.expires_at, k.grace_until, k.revoked_at,
+         k.allowed_ips, k.billing_plan, k.metadata, k.created_at, k.expires_at, k.life, k.grace_until, k.revoked_at,
          k.rotated_from, k.rotated_to, k.last_used_at, a.rate_limit_per_hour, a.monthly_prediction_limit"
     };
 }
@@ -160,6 +162,7 @@ pub(crate) struct KeyRow {
     metadata: String,
     created_at: i64,
     expires_at: Option<i64>,
+    life: Option<i64>,
     grace_until: Option<i64>,
     revoked_at: Option<i64>,
     rotated_from: Option<String>,
@@ -222,6 +225,7 @@ impl TryFrom<KeyRow> for Key {
             shown_prefix: row.shown_prefix,
             metadata: row.metadata,
             created_at: Timestamp(row.created_at),
+            life: row.life,
             last_used_at: row.last_used_at.map(Timestamp),
             rotated_from: optional(row.rotated_from)?,
             rotated_to: optional(row.rotated_to)?,
@@ -349,8 +353,8 @@ both! {
             .await?;
         let insert = "insert into keys (key_id, digest, shown_prefix, account_id, user_id, name, service_id,
                 scopes, environment, allowed_ips, billing_plan, metadata, created_at, created_revision,
-                expires_at, rotated_from)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+                expires_at, rotated_from, life)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
         sqlx::query(insert)
             .bind(facts.id.to_string())
             .bind(new.digest.as_bytes())
@@ -368,6 +372,7 @@ both! {
             .bind(revision)
             .bind(if_ever(facts.lifetime.expires_at))
             .bind(new.key.rotated_from.map(|key| key.to_string()))
+            .bind(new.key.life)
             .execute(tx)
             .await?;
         Ok(())
@@ -376,7 +381,7 @@ both! {
     pub(crate) async fn update(tx: &mut here::Connection, key: &Key) -> Result<(), sqlx::Error> {
         let (facts, rights) = (&key.facts, &*key.facts.rights);
         let update = "update keys set name = $2, scopes = $3, allowed_ips = $4, billing_plan = $5,
-                metadata = $6, expires_at = $7, grace_until = $8, revoked_at = $9, rotated_to = $10
+                metadata = $6, expires_at = $7, grace_until = $8, revoked_at = $9, rotated_to = $10, life = $11
             where key_id = $1";
         sqlx::query(update)
             .bind(facts.id.to_string())
@@ -389,6 +394,7 @@ both! {
             .bind(if_ever(facts.lifetime.grace_until))
             .bind(if_ever(facts.lifetime.revoked_at))
             .bind(key.rotated_to.map(|key| key.to_string()))
+            .bind(key.life)
             .execute(tx)
             .await?;
         Ok(())

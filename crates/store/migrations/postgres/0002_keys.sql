@@ -22,6 +22,7 @@ create table keys (
     created_at bigint not null,
     created_revision bigint not null unique,
     expires_at bigint,
+    life bigint,
     grace_until bigint,
     revoked_at bigint,
     rotated_from text,

@@ -47,6 +47,7 @@ pub(crate) fn key(number: u32) -> Key {
         metadata: "{}".to_owned(),
         created_at: START,
         last_used_at: None,
+        life: None,
         rotated_from: None,
         rotated_to: None,
     }

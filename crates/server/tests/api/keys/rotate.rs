@@ -232,6 +232,18 @@ async fn an_expired_key_can_be_rotated() {
 }
 
 #[tokio::test]
+async fn a_successor_lives_as_long_as_was_last_granted_not_as_long_as_the_old_key_did() {
+    let service = Service::start().await;
+    let old = service.key(json!({})).await;
+    service.clock.advance(700 * 24 * HOUR);
+    service.operator.patch(&old.path(), json!({"expires_in_days": 1})).await.ok();
+    service.clock.advance(HOUR);
+    let rotated = service.operator.post(&format!("{}/rotate", old.path()), json!({})).await.ok();
+    assert_eq!(rotated["key_info"]["created_at"], "2028-02-02T11:30:00Z");
+    assert_eq!(rotated["key_info"]["expires_at"], "2028-02-03T11:30:00Z");
+}
+
+#[tokio::test]
 async fn a_rotating_key_names_its_successor_instead_of_rotating_again() {
     let service = Service::start().await;
     let old = service.key(json!({})).await;
