@@ -17,7 +17,14 @@ pub(crate) enum LogFormat {
 }
 
 /// Libraries that would log headers, and so credentials, in detail: they never log more than this.
-const BOUNDED: [&str; 5] = ["h2=info", "hyper=info", "hyper_util=info", "rustls=info", "tokio_rustls=info"];
+const BOUNDED: [&str; 6] = [
+    "sqlx::postgres::notice=warn",
+    "h2=info",
+    "hyper=info",
+    "hyper_util=info",
+    "rustls=info",
+    "tokio_rustls=info",
+];
 
 /// Starts logging. A filter that can't be read is an error.
 pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {

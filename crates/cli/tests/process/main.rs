@@ -1,0 +1,24 @@
+//! The program as its users meet it: real processes, real databases, real signals.
+//!
+//! Each fact starts what it needs and stops it by its process id. Limits are of clock hours, so facts about
+//! them count by the hour that the service names in its answers.
+#![cfg(test)]
+
+mod clock;
+mod crashes;
+mod databases;
+mod dev;
+mod disk;
+mod first_token;
+mod http;
+mod limits;
+mod outage;
+mod pooler;
+mod program;
+mod proxy;
+mod revocation;
+mod secrets;
+mod settings;
+mod site;
+mod startup;
+mod tally;
