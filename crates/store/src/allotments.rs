@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hokusai_core::allotment::{Answer, Ask};
 use hokusai_core::id::{AccountId, HolderId};
-use hokusai_core::time::{Hour, Timestamp};
+use hokusai_core::time::Hour;
 
 use crate::StoreError;
 use crate::database::{Store, both, run};
@@ -25,7 +25,7 @@ pub struct AccountAsk {
     pub ask: Ask,
 }
 
-/// What the deciding statement wrote.
+/// What the deciding statement wrote, and how the account stands after it.
 #[derive(sqlx::FromRow)]
 pub(crate) struct AllottedRow {
     account_id: String,
@@ -34,14 +34,9 @@ pub(crate) struct AllottedRow {
     allotted: i64,
     used: i64,
     asked_at: i64,
-}
-
-/// How an account stands after it.
-#[derive(sqlx::FromRow)]
-pub(crate) struct AccountRow {
-    account_id: String,
     rate_limit_per_hour: i64,
-    allotted: i64,
+    /// What other holders may spend.
+    others: i64,
     holders: i64,
     reclaimable: bool,
     living: bool,
@@ -61,15 +56,10 @@ impl Store {
         holder: HolderId,
         asks: &[AccountAsk],
     ) -> Result<Vec<Option<Answer>>, StoreError> {
-        let (allotted, accounts) = run!(self, allot(holder, asks))?;
-        let accounts: HashMap<&str, &AccountRow> =
-            accounts.iter().map(|row| (row.account_id.as_str(), row)).collect();
         let mut answers = HashMap::new();
-        for row in &allotted {
-            let account =
-                accounts.get(row.account_id.as_str()).ok_or(StoreError::Damaged { what: "account" })?;
+        for row in run!(self, allot(holder, asks))? {
             let id: AccountId = row.account_id.parse().map_err(damaged("account"))?;
-            answers.insert(id, answer(row, account)?);
+            answers.insert(id, answer(&row)?);
         }
         Ok(asks.iter().map(|ask| answers.remove(&ask.account)).collect())
     }
@@ -83,7 +73,7 @@ impl Store {
     }
 }
 
-fn answer(row: &AllottedRow, account: &AccountRow) -> Result<Answer, StoreError> {
+fn answer(row: &AllottedRow) -> Result<Answer, StoreError> {
     let count = |number: i64| u32::try_from(number).map_err(damaged("allotment"));
     let hour = Hour(row.hour);
     let expires_in = u64::try_from(hour.end().0 - row.asked_at).unwrap_or(0);
@@ -93,11 +83,11 @@ fn answer(row: &AllottedRow, account: &AccountRow) -> Result<Answer, StoreError>
         allotted: count(row.allotted)?,
         used: count(row.used)?,
         expires_in: Duration::from_micros(expires_in),
-        limit: count(account.rate_limit_per_hour)?,
-        left: count((account.rate_limit_per_hour - account.allotted).max(0))?,
-        holders: count(account.holders)?,
-        reclaimable: account.reclaimable,
-        living: account.living,
+        limit: count(row.rate_limit_per_hour)?,
+        left: count((row.rate_limit_per_hour - row.others - row.allotted).max(0))?,
+        holders: count(row.holders)?,
+        reclaimable: row.reclaimable,
+        living: row.living,
     })
 }
 
@@ -118,19 +108,41 @@ const LOCK: &str = "select account_id from accounts
     where account_id in (select value ->> 0 from json_array_elements($1::json))
     order by account_id for no key update";
 
+/// How the accounts stand, told along with what was written. Only rows of other holders are read beside the
+/// written one, and the statement writes none of those.
+macro_rules! allotted_row {
+    () => {
+        "returning account_id, hour, seq, allotted, used, asked_at,
+            (select a.rate_limit_per_hour from accounts a where a.account_id = allotments.account_id)
+                as rate_limit_per_hour,
+            (select cast(coalesce(sum(o.allotted), 0) as bigint) from allotments o where o.hour = allotments.hour
+                and o.account_id = allotments.account_id and o.holder <> $2) as others,
+            (select 1 + count(*) from allotments o where o.hour = allotments.hour
+                and o.account_id = allotments.account_id and o.holder <> $2
+                and o.asked_at > allotments.asked_at - 20000000) as holders,
+            exists (select 1 from allotments o join holders h on h.holder = o.holder
+                where o.hour = allotments.hour and o.account_id = allotments.account_id and o.holder <> $2
+                and o.allotted > o.used and h.seen_at > allotments.asked_at - 20000000) as reclaimable,
+            exists (select 1 from keys k where k.account_id = allotments.account_id and k.revoked_at is null
+                and coalesce(k.grace_until > allotments.asked_at, true)
+                and coalesce(k.expires_at > allotments.asked_at, true)) as living,
+            (select hour from latest_hour) as known_hour"
+    };
+}
+
 /// The messages and the store's hour, as the statements below begin. `$1` now, `$2` holder, `$3` messages.
 macro_rules! sqlite_messages {
-    ($rest:literal) => {
+    ($($rest:expr),+) => {
         concat!(
             "with clock (now, hour) as (select $1, max($1 / 3600000000, (select hour from latest_hour))),
              message (account_id, hour, seq, used, want) as (select value ->> 0, value ->> 1, value ->> 2,
                 value ->> 3, value ->> 4 from json_each($3)) ",
-            $rest
+            $($rest),+
         )
     };
 }
 macro_rules! postgres_messages {
-    ($rest:literal) => {
+    ($($rest:expr),+) => {
         concat!(
             "with clock (now, hour) as materialized (select instant.now,
                 greatest(instant.now / 3600000000, (select hour from latest_hour))
@@ -138,7 +150,7 @@ macro_rules! postgres_messages {
              message (account_id, hour, seq, used, want) as (select value ->> 0, (value ->> 1)::bigint,
                 (value ->> 2)::bigint, (value ->> 3)::bigint, (value ->> 4)::bigint
                 from json_array_elements($3::json)) ",
-            $rest
+            $($rest),+
         )
     };
 }
@@ -160,7 +172,8 @@ const ALLOT_SQLITE: &str = sqlite_messages!(
      on conflict (hour, account_id, holder) do update
         set seq = excluded.seq, allotted = excluded.allotted, used = excluded.used, asked_at = excluded.asked_at
         where excluded.seq > allotments.seq
-     returning account_id, hour, seq, allotted, used, asked_at"
+     ",
+    allotted_row!()
 );
 const ALLOT_POSTGRES: &str = postgres_messages!(
     "insert into allotments (hour, account_id, holder, seq, allotted, used, asked_at)
@@ -178,7 +191,8 @@ const ALLOT_POSTGRES: &str = postgres_messages!(
      on conflict (hour, account_id, holder) do update
         set seq = excluded.seq, allotted = excluded.allotted, used = excluded.used, asked_at = excluded.asked_at
         where excluded.seq > allotments.seq
-     returning account_id, hour, seq, allotted, used, asked_at"
+     ",
+    allotted_row!()
 );
 
 /// What was spent in an hour that is over is only noted: nothing of that hour can be had any longer.
@@ -197,34 +211,12 @@ const SETTLE_POSTGRES: &str = postgres_messages!(
         and message.seq > allotments.seq"
 );
 
-/// How the accounts stand. `$1` hour, `$2` now, `$3` holder, `$4` messages.
-macro_rules! account_rows {
-    ($messages:literal) => {
-        concat!(
-            "select a.account_id, a.rate_limit_per_hour,
-                cast(coalesce(sum(o.allotted), 0) as bigint) as allotted,
-                sum(case when o.asked_at > $2 - 20000000 then 1 else 0 end) as holders,
-                coalesce(max(case when o.holder <> $3 and o.allotted > o.used and h.seen_at > $2 - 20000000
-                    then 1 else 0 end), 0) = 1 as reclaimable,
-                exists (select 1 from keys k where k.account_id = a.account_id and k.revoked_at is null
-                    and coalesce(k.grace_until > $2, true) and coalesce(k.expires_at > $2, true)) as living,
-                (select hour from latest_hour) as known_hour
-             from accounts a
-             left join allotments o on o.hour = $1 and o.account_id = a.account_id
-             left join holders h on h.holder = o.holder
-             where a.account_id in (select value ->> 0 from ",
-            $messages,
-            ") group by a.account_id, a.rate_limit_per_hour"
-        )
-    };
-}
-
 both! {
     pub(crate) async fn allot(
         db: &here::Db,
         holder: HolderId,
         asks: &[AccountAsk],
-    ) -> Result<(Vec<AllottedRow>, Vec<AccountRow>), StoreError> {
+    ) -> Result<Vec<AllottedRow>, StoreError> {
         let (messages, holder) = (json(asks), holder.to_string());
         let mut tx = db.begin_own().await?;
         if here::LOCKS_ROWS {
@@ -236,8 +228,8 @@ both! {
             .bind(&messages)
             .fetch_all(&mut *tx)
             .await?;
-        let Some(first) = allotted.first() else { return Ok((Vec::new(), Vec::new())) };
-        let (hour, now) = (Hour(first.hour), Timestamp(first.asked_at));
+        let Some(first) = allotted.first() else { return Ok(allotted) };
+        let hour = Hour(first.hour);
         if asks.iter().any(|ask| ask.ask.hour.is_some_and(|asked| asked < hour)) {
             sqlx::query(here::either(SETTLE_SQLITE, SETTLE_POSTGRES))
                 .bind(db.injected_now())
@@ -246,24 +238,14 @@ both! {
                 .execute(&mut *tx)
                 .await?;
         }
-        let accounts: Vec<AccountRow> = sqlx::query_as(here::either(
-            account_rows!("json_each($4)"),
-            account_rows!("json_array_elements($4::json)"),
-        ))
-        .bind(hour.0)
-        .bind(now.0)
-        .bind(&holder)
-        .bind(&messages)
-        .fetch_all(&mut *tx)
-        .await?;
-        mark_dry(&mut tx, asks, &allotted, &accounts, now).await?;
-        if accounts.iter().any(|account| account.known_hour < hour.0) {
+        mark_dry(&mut tx, asks, &allotted).await?;
+        if first.known_hour < hour.0 {
             // Once in each hour; always the last lock that is taken.
             let name = "update latest_hour set hour = $1 where hour < $1";
             sqlx::query(name).bind(hour.0).execute(&mut *tx).await?;
         }
         tx.commit().await?;
-        Ok((allotted, accounts))
+        Ok(allotted)
     }
 
     /// Tells the other holders of accounts that want more while others may have unspent units; at most
@@ -272,20 +254,17 @@ both! {
         tx: &mut here::Connection,
         asks: &[AccountAsk],
         allotted: &[AllottedRow],
-        accounts: &[AccountRow],
-        now: Timestamp,
     ) -> Result<(), StoreError> {
-        for account in accounts.iter().filter(|account| account.reclaimable && account.living) {
-            let id: AccountId = account.account_id.parse().map_err(damaged("account"))?;
-            let row = allotted.iter().find(|row| row.account_id == account.account_id);
+        for row in allotted.iter().filter(|row| row.reclaimable && row.living) {
+            let id: AccountId = row.account_id.parse().map_err(damaged("account"))?;
             let wanted = asks.iter().find(|ask| ask.account == id).map_or(0, |ask| i64::from(ask.ask.want));
-            if row.is_none_or(|row| row.allotted - row.used >= wanted) {
+            if row.allotted - row.used >= wanted {
                 continue;
             }
             let mark = "insert into dry_accounts (account_id, at) values ($1, $2)
                 on conflict (account_id) do update set at = excluded.at
                 where dry_accounts.at <= excluded.at - 250000";
-            sqlx::query(mark).bind(&account.account_id).bind(now.0).execute(&mut *tx).await?;
+            sqlx::query(mark).bind(&row.account_id).bind(row.asked_at).execute(&mut *tx).await?;
         }
         Ok(())
     }
