@@ -5,17 +5,11 @@
 mod fill;
 mod load;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
 #[derive(Parser)]
 #[command(name = "hokusai-bench", about = "Measurements of Hokusai Auth")]
 enum Bench {
-    #[command(flatten)]
-    Step(Step),
-}
-
-#[derive(Subcommand)]
-enum Step {
     /// Fill a new SQLite store with keys, and write their texts into a file
     Fill(fill::Args),
     /// Validate random ones of these keys, and say how long it took
@@ -24,9 +18,8 @@ enum Step {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Bench::Step(step) = Bench::parse();
-    match step {
-        Step::Fill(args) => fill::run(args).await,
-        Step::Load(args) => load::run(args).await,
+    match Bench::parse() {
+        Bench::Fill(args) => fill::run(args).await,
+        Bench::Load(args) => load::run(args).await,
     }
 }

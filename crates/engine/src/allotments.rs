@@ -90,13 +90,6 @@ struct Waiter {
     answer: oneshot::Sender<Result<Charge, ()>>,
 }
 
-/// What to do after an answer was applied.
-enum Next {
-    Nothing,
-    AskNow,
-    AskSoon,
-}
-
 impl Account {
     fn new(now: Elapsed) -> Self {
         Self {
@@ -153,36 +146,34 @@ impl Account {
         }
     }
 
-    /// Applies what the store said; `None`: it did not answer.
-    fn apply(&mut self, answer: Option<&Answer>, at: Instant) -> Next {
+    /// Applies what the store said; `None`: it did not answer. Says whether to leave other holders a moment
+    /// to give back before those who still wait are asked for again.
+    fn apply(&mut self, answer: Option<&Answer>, at: Instant) -> bool {
         let Some(answer) = answer else {
             self.allotment.lost();
             self.tell_all(&Err(()));
-            return Next::Nothing;
+            return false;
         };
-        let wanted = self.waiting.len();
         if !self.allotment.take(answer) {
-            return if wanted > 0 { Next::AskNow } else { Next::Nothing };
+            return false;
         }
         if !answer.living {
             self.tell_all(&Ok(Charge::KeyGone));
-            return Next::Nothing;
+            return false;
         }
         self.serve(at);
         if self.waiting.is_empty() {
             self.short_since = None;
-            return Next::Nothing;
+            return false;
         }
-        let Some(quota) = self.allotment.quota(at.elapsed).filter(|_| answer.left == 0) else {
-            return Next::AskNow;
-        };
+        let Some(quota) = self.allotment.quota(at.elapsed).filter(|_| answer.left == 0) else { return false };
         let since = *self.short_since.get_or_insert(at.elapsed);
         if answer.reclaimable && at.elapsed.since(since) < PATIENCE {
-            return Next::AskSoon;
+            return true;
         }
         self.allotment.remember_dry(at.elapsed);
         self.tell_all(&Ok(Charge::NothingLeft(quota)));
-        Next::Nothing
+        false
     }
 
     fn tell_all(&mut self, outcome: &Result<Charge, ()>) {
@@ -416,23 +407,19 @@ impl Engine {
         let at = self.instant();
         let mut shard = lock(self.allotments.shard(id));
         let Some(account) = shard.get_mut(&id) else { return };
-        let next = account.apply(answer, at);
+        let ask_soon = account.apply(answer, at);
         // Something may have come up while the message was under way.
-        let again = !account.queued && (account.give_back || !account.waiting.is_empty());
-        match next {
-            Next::AskSoon => {
-                account.queued = true;
-                let engine = self.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(ASK_AGAIN).await;
-                    engine.allotments.queue(id);
-                });
-            }
-            Next::AskNow | Next::Nothing if again => {
-                account.queued = true;
-                self.allotments.queue(id);
-            }
-            Next::AskNow | Next::Nothing => {}
+        let ask_now = !account.queued && (account.give_back || !account.waiting.is_empty());
+        if ask_soon {
+            account.queued = true;
+            let engine = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(ASK_AGAIN).await;
+                engine.allotments.queue(id);
+            });
+        } else if ask_now {
+            account.queued = true;
+            self.allotments.queue(id);
         }
     }
 
