@@ -56,6 +56,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
         let decide = |now| writes(&args, made, &keys, now);
         store.change(About::Nothing, |standing| (Some(decide(standing.now)), ())).await?;
+        store.checkpoint().await?;
         made += count;
     }
     out.flush()?;
@@ -125,7 +126,6 @@ fn key(args: &Args, number: usize, plain: &PlainKey, now: Timestamp) -> Key {
         metadata: "{}".into(),
         created_at: now,
         life: None,
-        last_used_at: None,
         rotated_from: None,
         rotated_to: None,
     }

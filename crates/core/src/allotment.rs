@@ -26,6 +26,9 @@ pub struct Ask {
     pub used: u32,
     /// Units wished for beyond `used`; zero gives back all that is unspent.
     pub want: u32,
+    /// How many of those go at once to requests that wait for them. The store counts them as spent, so
+    /// that nothing has to be said of a key again that is used once in a while.
+    pub waiting: u32,
 }
 
 /// What the store says to an [`Ask`].
@@ -40,6 +43,8 @@ pub struct Answer {
     /// Units of `hour` that this holder has spent, as far as the store knows. A holder that asks for an
     /// hour of which it remembers nothing goes on from here.
     pub used: u32,
+    /// Units beyond `used` that the store counts as spent already, for the requests that wait for them.
+    pub awaited: u32,
     /// How long, from when the question was sent, they may be spent.
     pub expires_in: Duration,
     /// The account's limit.
@@ -95,6 +100,8 @@ pub struct Allotment {
     reported: u32,
     usable_until: Elapsed,
     asked: Option<Asked>,
+    /// Whether the latest message, or its answer, was lost.
+    unsure: bool,
     limit: u32,
     left: u32,
     holders: u32,
@@ -124,6 +131,7 @@ impl Allotment {
             reported: 0,
             usable_until: past,
             asked: None,
+            unsure: false,
             limit: 0,
             left: 0,
             holders: 1,
@@ -163,46 +171,52 @@ impl Allotment {
 
     /// Asks for `waiting` requests and for what the key is likely to use next.
     pub fn ask(&mut self, seq: i64, waiting: u32, now: Elapsed) -> Ask {
-        self.send(seq, waiting.max(self.size(now)), now)
+        // What became of a lost message is not known: its units must not be counted as spent twice.
+        let counted = if self.unsure { 0 } else { waiting };
+        self.send(seq, waiting.max(self.size(now)), counted, now)
     }
 
     /// Reports what was spent and gives the rest back.
     pub fn give_back(&mut self, seq: i64, now: Elapsed) -> Ask {
-        self.send(seq, 0, now)
+        self.send(seq, 0, 0, now)
     }
 
-    /// Takes the store's answer; `false` if it is not the one waited for. Nothing of an answer is used
+    /// Takes the store's answer; `false` if it is not the one waited for. No unit of an answer is used
     /// that was asked for before the account changed ([`Allotment::change`]).
     pub fn take(&mut self, answer: &Answer) -> bool {
         let Some(asked) = self.asked.filter(|asked| asked.ask.seq == answer.seq) else { return false };
-        if asked.void || self.hour.is_some_and(|hour| answer.hour < hour) {
+        if self.hour.is_some_and(|hour| answer.hour < hour) {
             self.lost();
             return false;
         }
-        self.asked = None;
-        let mut reported = asked.ask.used;
+        (self.asked, self.unsure) = (None, false);
+        let mut known = asked.ask.used;
         if self.hour != Some(answer.hour) {
-            (self.hour, self.used, self.ran_dry, reported) =
+            (self.hour, self.used, self.ran_dry, known) =
                 (Some(answer.hour), answer.used, false, answer.used);
         }
-        self.reported = reported;
+        self.reported = known.saturating_add(answer.awaited);
+        if asked.void {
+            self.allotted = self.used;
+            return false;
+        }
         self.allotted = answer.allotted;
         self.usable_until = asked.sent.after(answer.expires_in);
         (self.limit, self.left, self.holders) = (answer.limit, answer.left, answer.holders.max(1));
-        self.ran_dry |= answer.allotted.saturating_sub(reported) < asked.ask.want;
+        self.ran_dry |= answer.allotted.saturating_sub(known) < asked.ask.want;
         true
     }
 
     /// The message under way, or its answer, is lost. What it would leave at the least stays spendable.
     pub fn lost(&mut self) {
         self.allotted = self.ceiling();
-        self.asked = None;
+        (self.asked, self.unsure) = (None, true);
     }
 
-    /// The account changed: nothing that was allotted before counts any longer.
+    /// The account changed: nothing that was allotted or said of it before counts any longer.
     pub fn change(&mut self) {
         self.allotted = self.allotted.min(self.used);
-        self.dry_until = Elapsed(i64::MIN);
+        (self.usable_until, self.dry_until) = (Elapsed(i64::MIN), Elapsed(i64::MIN));
         if let Some(asked) = &mut self.asked {
             asked.void = true;
         }
@@ -245,9 +259,9 @@ impl Allotment {
         self.hour.map(|hour| (hour, self.used))
     }
 
-    fn send(&mut self, seq: i64, want: u32, now: Elapsed) -> Ask {
+    fn send(&mut self, seq: i64, want: u32, waiting: u32, now: Elapsed) -> Ask {
         self.allotted = self.ceiling();
-        let ask = Ask { hour: self.hour, seq, used: self.used, want };
+        let ask = Ask { hour: self.hour, seq, used: self.used, want, waiting };
         self.asked = Some(Asked { ask, sent: now, void: false });
         ask
     }

@@ -111,9 +111,12 @@ impl<'a> PresentedKey<'a> {
 ///
 /// No slow hash: the text holds 155 random bits, so there is nothing to guess.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyDigest([u8; 32]);
+pub struct KeyDigest([u8; Self::LENGTH]);
 
 impl KeyDigest {
+    /// Bytes of a digest.
+    pub const LENGTH: usize = 32;
+
     /// The digest of a text.
     #[must_use]
     pub fn of(text: &str) -> Self {

@@ -22,8 +22,11 @@ use crate::refusal::Declined;
 const SHARDS: usize = 64;
 /// The most accounts in one message for which requests wait.
 const MOST_ASKS: usize = 512;
-/// The most accounts that settle along with them.
+/// The most accounts that settle in one message for which nobody waits.
 const MOST_SETTLING: usize = 64;
+/// So many more accounts settle in a message for which requests wait than those ask for: the line of
+/// settling accounts gets shorter, and no request waits for much of it.
+const MORE_SETTLING: usize = 4;
 /// How long to ask again before saying that nothing is left, while other holders give back.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long to wait before asking again.
@@ -57,11 +60,21 @@ pub enum Charge {
 /// All accounts that were used lately.
 #[derive(Debug)]
 pub(crate) struct Allotments {
-    shards: Box<[Mutex<HashMap<AccountId, Account>>]>,
+    shards: Box<[Mutex<Shard>]>,
     pending: Mutex<Pending>,
     bell: Notify,
     /// Numbers the messages of this process; starts where no earlier message can be.
     seq: AtomicI64,
+}
+
+/// When keys were accepted last.
+type Uses = HashMap<KeyId, Timestamp>;
+
+#[derive(Debug, Default)]
+struct Shard {
+    accounts: HashMap<AccountId, Account>,
+    /// What is not noted in the store yet.
+    uses: Uses,
 }
 
 /// Accounts about which the store is to be told something.
@@ -79,15 +92,13 @@ struct Account {
     give_back: bool,
     /// When the store first had too little for those who wait.
     short_since: Option<Elapsed>,
-    /// When each key of the account was last accepted, since that was last noted in the store.
-    uses: Vec<(KeyId, Timestamp)>,
 }
 
 #[derive(Debug)]
 struct Waiter {
     key: KeyId,
     kind: ChargeKind,
-    answer: oneshot::Sender<Result<Charge, ()>>,
+    answer: oneshot::Sender<Result<Charge, StoreError>>,
 }
 
 impl Account {
@@ -98,11 +109,10 @@ impl Account {
             queued: false,
             give_back: false,
             short_since: None,
-            uses: Vec::new(),
         }
     }
 
-    fn charge(&mut self, key: KeyId, kind: ChargeKind, at: Instant) -> Option<Charge> {
+    fn charge(&mut self, key: KeyId, kind: ChargeKind, at: Instant, uses: &mut Uses) -> Option<Charge> {
         if kind == ChargeKind::Look {
             let quota = self.allotment.quota(at.elapsed)?;
             let some_left = quota.remaining > 0;
@@ -116,7 +126,7 @@ impl Account {
         let quota = self.allotment.quota(at.elapsed)?;
         match spend {
             Spend::Admitted => {
-                self.note_use(key, at.now);
+                uses.insert(key, at.now);
                 Some(Charge::Spent { quota, waited: false })
             }
             Spend::Dry => Some(Charge::NothingLeft(quota)),
@@ -124,21 +134,14 @@ impl Account {
         }
     }
 
-    fn note_use(&mut self, key: KeyId, now: Timestamp) {
-        match self.uses.iter_mut().find(|(used, _)| *used == key) {
-            Some(used) => used.1 = now,
-            None => self.uses.push((key, now)),
-        }
-    }
-
     /// Serves those who wait, in their order, for as long as units are at hand.
-    fn serve(&mut self, at: Instant) {
+    fn serve(&mut self, at: Instant, uses: &mut Uses) {
         let waiting = std::mem::take(&mut self.waiting);
         for waiter in waiting {
             if waiter.answer.is_closed() {
                 continue;
             }
-            match self.charge(waiter.key, waiter.kind, at) {
+            match self.charge(waiter.key, waiter.kind, at, uses) {
                 Some(Charge::Spent { quota, .. }) => waiter.tell(Ok(Charge::Spent { quota, waited: true })),
                 Some(other) => waiter.tell(Ok(other)),
                 None => self.waiting.push(waiter),
@@ -146,13 +149,16 @@ impl Account {
         }
     }
 
-    /// Applies what the store said; `None`: it did not answer. Says whether to leave other holders a moment
+    /// Applies what the store said, or why it did not. Says whether to leave other holders a moment
     /// to give back before those who still wait are asked for again.
-    fn apply(&mut self, answer: Option<&Answer>, at: Instant) -> bool {
-        let Some(answer) = answer else {
-            self.allotment.lost();
-            self.tell_all(&Err(()));
-            return false;
+    fn apply(&mut self, answer: Result<&Answer, &StoreError>, at: Instant, uses: &mut Uses) -> bool {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.allotment.lost();
+                self.tell_all(&Err(error.clone()));
+                return false;
+            }
         };
         if !self.allotment.take(answer) {
             return false;
@@ -161,7 +167,7 @@ impl Account {
             self.tell_all(&Ok(Charge::KeyGone));
             return false;
         }
-        self.serve(at);
+        self.serve(at, uses);
         if self.waiting.is_empty() {
             self.short_since = None;
             return false;
@@ -176,17 +182,17 @@ impl Account {
         false
     }
 
-    fn tell_all(&mut self, outcome: &Result<Charge, ()>) {
+    fn tell_all(&mut self, outcome: &Result<Charge, StoreError>) {
         self.short_since = None;
         for waiter in std::mem::take(&mut self.waiting) {
-            waiter.tell(*outcome);
+            waiter.tell(outcome.clone());
         }
     }
 }
 
 impl Waiter {
     /// A waiter that has gone is no loss.
-    fn tell(self, outcome: Result<Charge, ()>) {
+    fn tell(self, outcome: Result<Charge, StoreError>) {
         let _ = self.answer.send(outcome);
     }
 }
@@ -208,7 +214,7 @@ impl Allotments {
     /// given back.
     pub(crate) fn change(&self, account: AccountId) {
         let mut shard = lock(self.shard(account));
-        if let Some(known) = shard.get_mut(&account) {
+        if let Some(known) = shard.accounts.get_mut(&account) {
             known.allotment.change();
             known.give_back = true;
             lock(&self.pending).settling.push(account);
@@ -219,7 +225,7 @@ impl Allotments {
     /// As [`Allotments::change`], for every account.
     pub(crate) fn change_all(&self) {
         for shard in &self.shards {
-            let accounts: Vec<AccountId> = lock(shard).keys().copied().collect();
+            let accounts: Vec<AccountId> = lock(shard).accounts.keys().copied().collect();
             for account in accounts {
                 self.change(account);
             }
@@ -229,7 +235,7 @@ impl Allotments {
     /// Others need what lies here: it is given back.
     pub(crate) fn hint(&self, dry: &[AccountId]) {
         for account in dry {
-            if let Some(known) = lock(self.shard(*account)).get_mut(account) {
+            if let Some(known) = lock(self.shard(*account)).accounts.get_mut(account) {
                 if known.allotment.is_settled() || !known.waiting.is_empty() {
                     continue;
                 }
@@ -241,26 +247,30 @@ impl Allotments {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards.iter().map(|shard| lock(shard).accounts.len()).sum()
     }
 
     /// Units that this process spent in the account's present hour, if it knows.
     pub(crate) fn used(&self, account: AccountId) -> Option<(hokusai_core::time::Hour, u32)> {
-        lock(self.shard(account)).get(&account).and_then(|known| known.allotment.used())
+        lock(self.shard(account)).accounts.get(&account).and_then(|known| known.allotment.used())
     }
 
     /// Gives idle units back, forgets what is settled, and hands out the uses that were not noted yet.
     pub(crate) fn sweep(&self, now: Elapsed) -> Vec<(KeyId, Timestamp)> {
         let (mut uses, mut settling) = (Vec::new(), Vec::new());
         for shard in &self.shards {
-            lock(shard).retain(|id, account| {
-                uses.append(&mut account.uses);
+            let mut shard = lock(shard);
+            uses.extend(shard.uses.drain());
+            shard.accounts.retain(|id, account| {
                 if account.allotment.should_settle(now) {
                     account.give_back = true;
                     settling.push(*id);
                 }
                 !(account.waiting.is_empty() && !account.queued && account.allotment.can_be_forgotten(now))
             });
+            if shard.accounts.len() < shard.accounts.capacity() / 4 {
+                shard.accounts.shrink_to_fit();
+            }
         }
         self.settle(settling);
         uses
@@ -271,7 +281,7 @@ impl Allotments {
         let mut settling = Vec::new();
         let mut open = 0;
         for shard in &self.shards {
-            for (id, account) in lock(shard).iter_mut() {
+            for (id, account) in &mut lock(shard).accounts {
                 if account.allotment.is_asking() || !account.allotment.is_settled() {
                     open += 1;
                     account.give_back = true;
@@ -295,7 +305,7 @@ impl Allotments {
         }
     }
 
-    fn shard(&self, account: AccountId) -> &Mutex<HashMap<AccountId, Account>> {
+    fn shard(&self, account: AccountId) -> &Mutex<Shard> {
         use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(account);
         &self.shards[hash as usize % SHARDS]
@@ -310,7 +320,9 @@ impl Allotments {
     fn take_pending(&self) -> Vec<AccountId> {
         let mut pending = lock(&self.pending);
         let asking = pending.asking.len().min(MOST_ASKS);
-        let settling = pending.settling.len().min(MOST_SETTLING);
+        let most_settling =
+            if asking == 0 { MOST_SETTLING } else { MOST_SETTLING.min(asking + MORE_SETTLING) };
+        let settling = pending.settling.len().min(most_settling);
         let mut accounts: Vec<AccountId> = pending.asking.drain(..asking).collect();
         accounts.extend(pending.settling.drain(..settling));
         if !(pending.asking.is_empty() && pending.settling.is_empty()) {
@@ -323,7 +335,7 @@ impl Allotments {
 
     fn message(&self, account: AccountId, now: Elapsed) -> Option<AccountAsk> {
         let mut shard = lock(self.shard(account));
-        let known = shard.get_mut(&account)?;
+        let known = shard.accounts.get_mut(&account)?;
         known.queued = false;
         if known.allotment.is_asking() {
             return None;
@@ -350,8 +362,9 @@ impl Engine {
         let at = self.instant();
         let answer = {
             let mut shard = lock(self.allotments.shard(key.account));
-            let account = shard.entry(key.account).or_insert_with(|| Account::new(at.elapsed));
-            let charge = account.charge(key.id, kind, at);
+            let Shard { accounts, uses } = &mut *shard;
+            let account = accounts.entry(key.account).or_insert_with(|| Account::new(at.elapsed));
+            let charge = account.charge(key.id, kind, at, uses);
             let must_ask = charge.is_none() || account.allotment.runs_low(at.elapsed);
             let queue = must_ask && !account.queued && !account.allotment.is_asking();
             account.queued |= queue;
@@ -367,9 +380,7 @@ impl Engine {
         };
         match answer {
             Ok(charge) => Ok(charge),
-            Err(receiver) => {
-                receiver.await.ok().and_then(Result::ok).ok_or(Declined::Store(StoreError::TimedOut))
-            }
+            Err(receiver) => Ok(receiver.await.unwrap_or(Err(StoreError::TimedOut))?),
         }
     }
 
@@ -394,20 +405,28 @@ impl Engine {
         }
         metrics::counter!("hokusai_allotment_messages_total").increment(1);
         metrics::counter!("hokusai_allotment_accounts_total").increment(asks.len() as u64);
-        let answers = self.store.allot(self.holder, &asks).await.unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "limits can't be charged");
-            vec![None; asks.len()]
-        });
-        for (ask, answer) in asks.iter().zip(&answers) {
-            self.hear(ask.account, answer.as_ref());
+        match self.store.allot(self.holder, &asks).await {
+            Ok(answers) => {
+                for (ask, answer) in asks.iter().zip(&answers) {
+                    // No answer: the account is gone, or a later message was carried out before this one.
+                    self.hear(ask.account, answer.as_ref().ok_or(&StoreError::TimedOut));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "limits can't be charged");
+                for ask in &asks {
+                    self.hear(ask.account, Err(&error));
+                }
+            }
         }
     }
 
-    fn hear(self: &std::sync::Arc<Self>, id: AccountId, answer: Option<&Answer>) {
+    fn hear(self: &std::sync::Arc<Self>, id: AccountId, answer: Result<&Answer, &StoreError>) {
         let at = self.instant();
         let mut shard = lock(self.allotments.shard(id));
-        let Some(account) = shard.get_mut(&id) else { return };
-        let ask_soon = account.apply(answer, at);
+        let Shard { accounts, uses } = &mut *shard;
+        let Some(account) = accounts.get_mut(&id) else { return };
+        let ask_soon = account.apply(answer, at, uses);
         // Something may have come up while the message was under way.
         let ask_now = !account.queued && (account.give_back || !account.waiting.is_empty());
         if ask_soon {

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use crate::allotments::Allotments;
 use crate::clock::Clock;
 use crate::key_cache::KeyCache;
+use crate::lookups::Lookups;
 
 /// Tokens that are remembered as good.
 const GOOD_TOKENS: usize = 1024;
@@ -57,7 +58,9 @@ pub struct Engine {
     pub(crate) cache: KeyCache,
     pub(crate) allotments: Allotments,
     pub(crate) lookup_cap: Mutex<LookupCap>,
-    pub(crate) lookups: Semaphore,
+    pub(crate) lookups: Lookups,
+    /// Connections that strangers may keep busy.
+    pub(crate) turns: Semaphore,
     /// Digests of tokens that were good lately: looked up each time, but not counted as strangers.
     pub(crate) good_tokens: Cache<KeyDigest, ()>,
 }
@@ -68,7 +71,7 @@ impl Engine {
     pub fn new(store: Arc<Store>, clock: Clock, options: EngineOptions) -> Self {
         let holder = HolderId::new(clock.now(), &mut rng());
         // Strangers may keep a quarter of the connections busy, so that there is always one for others.
-        let lookups = usize::try_from(store.read_connections() / 4).unwrap_or(1).max(1);
+        let turns = usize::try_from(store.read_connections() / 4).unwrap_or(1).max(1);
         Self {
             holder,
             feed: Mutex::new(Follower::new()),
@@ -77,7 +80,8 @@ impl Engine {
             cache: KeyCache::new(options.cached_keys),
             allotments: Allotments::new(clock.now()),
             lookup_cap: Mutex::new(LookupCap::new(options.lookups_per_second)),
-            lookups: Semaphore::new(lookups),
+            lookups: Lookups::default(),
+            turns: Semaphore::new(turns),
             store,
             clock,
             options,

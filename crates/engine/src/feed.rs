@@ -60,7 +60,7 @@ impl Engine {
         let feed = lock(&self.feed);
         let current = feed.vouches_for(found.facts.id, found.read_at);
         if let (true, Some(slot)) = (current, slot) {
-            self.cache.fill(slot, found.facts.clone());
+            self.cache.fill(slot, &found.facts);
         }
         current
     }

@@ -20,7 +20,7 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How often old rows are dropped.
 const TIDY: Duration = Duration::from_secs(60);
 /// Uses that are noted in one transaction, so that no validation waits long behind it.
-const USES_AT_ONCE: usize = 50;
+const USES_AT_ONCE: usize = 64;
 /// Old rows that are dropped at once.
 const ROWS_AT_ONCE: i64 = 500;
 /// Hours whose counts are kept.
@@ -44,6 +44,10 @@ impl Jobs {
         let mut tasks = JoinSet::new();
         let speaker = engine.clone();
         tasks.spawn(async move { speaker.speak().await });
+        for _ in 0..engine.readers() {
+            let reader = engine.clone();
+            tasks.spawn(async move { reader.keep_looking_up().await });
+        }
         let follower = engine.clone();
         tasks.spawn(async move { follower.keep_following().await });
         every(&mut tasks, &engine, SWEEP, "noting uses", |engine| async move { engine.sweep().await });

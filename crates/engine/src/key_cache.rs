@@ -1,28 +1,62 @@
 //! Keys in memory, by digest; bounded. Keys with equal rights share one copy of them.
+//!
+//! A million keys should not need much: half of a digest finds a key here (to meet another key's half,
+//! 2^128 texts would have to be tried), and of a key only what a validation asks for is kept.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use hokusai_core::key::KeyDigest;
+use hokusai_core::id::{AccountId, KeyId};
+use hokusai_core::key::{KeyDigest, Lifetime};
 use hokusai_core::policy::{KeyFacts, Rights};
+use hokusai_core::time::Timestamp;
 use quick_cache::sync::{Cache, DefaultLifecycle, PlaceholderGuard};
 use quick_cache::{DefaultHashBuilder, UnitWeighter};
 
 use crate::clock::lock;
 
+type Half = [u8; KeyDigest::LENGTH / 2];
+
 /// A place in the cache that one caller fills while others wait for it.
 pub(crate) type EmptySlot<'a> = PlaceholderGuard<
     'a,
-    KeyDigest,
-    KeyFacts,
+    Half,
+    Remembered,
     UnitWeighter,
     DefaultHashBuilder,
-    DefaultLifecycle<KeyDigest, KeyFacts>,
+    DefaultLifecycle<Half, Remembered>,
 >;
+
+/// What is kept of a key: [`KeyFacts`], closer together.
+#[derive(Clone, Debug)]
+pub(crate) struct Remembered {
+    id: KeyId,
+    /// `None`: the one that the key opened, which bears its id. Only successors share another's.
+    account: Option<Box<AccountId>>,
+    expires_at: Timestamp,
+    revoked_from: Timestamp,
+    rights: Arc<Rights>,
+}
+
+impl From<Remembered> for KeyFacts {
+    fn from(key: Remembered) -> Self {
+        let lifetime = Lifetime {
+            expires_at: key.expires_at,
+            grace_until: Timestamp::NEVER,
+            revoked_at: key.revoked_from,
+        };
+        Self {
+            id: key.id,
+            account: key.account.map_or(key.id.into(), |account| *account),
+            lifetime,
+            rights: key.rights,
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct KeyCache {
-    keys: Cache<KeyDigest, KeyFacts>,
+    keys: Cache<Half, Remembered>,
     rights: Mutex<SharedRights>,
 }
 
@@ -36,27 +70,36 @@ struct SharedRights {
 impl KeyCache {
     pub(crate) fn new(capacity: usize) -> Self {
         let rights = SharedRights { known: HashSet::new(), tidy_at: 1024 };
-        Self { keys: Cache::new(capacity), rights: Mutex::new(rights) }
+        let keys = Cache::new(capacity);
+        // Growing would copy all that is there while validations wait; memory that is not used yet is free.
+        keys.reserve(capacity);
+        Self { keys, rights: Mutex::new(rights) }
     }
 
     pub(crate) fn get(&self, digest: &KeyDigest) -> Option<KeyFacts> {
-        self.keys.get(digest)
+        self.keys.get(&half(digest)).map(KeyFacts::from)
     }
 
     /// The slot to fill, for one caller at a time; `None` once another has filled it.
     pub(crate) async fn empty_slot(&self, digest: &KeyDigest) -> Option<EmptySlot<'_>> {
-        self.keys.get_value_or_guard_async(digest).await.err()
+        self.keys.get_value_or_guard_async(&half(digest)).await.err()
     }
 
     /// Fills a slot, unless the key was forgotten meanwhile.
-    pub(crate) fn fill(&self, slot: EmptySlot<'_>, mut facts: KeyFacts) {
-        facts.rights = self.shared(facts.rights);
+    pub(crate) fn fill(&self, slot: EmptySlot<'_>, facts: &KeyFacts) {
+        let remembered = Remembered {
+            id: facts.id,
+            account: (facts.account != facts.id.into()).then(|| Box::new(facts.account)),
+            expires_at: facts.lifetime.expires_at,
+            revoked_from: facts.lifetime.revoked_from(),
+            rights: self.shared(&facts.rights),
+        };
         // The slot may have been removed; then nothing is remembered, which is always right.
-        let _ = slot.insert(facts);
+        let _ = slot.insert(remembered);
     }
 
     pub(crate) fn forget(&self, digest: &KeyDigest) {
-        self.keys.remove(digest);
+        self.keys.remove(&half(digest));
     }
 
     pub(crate) fn forget_all(&self) {
@@ -67,9 +110,9 @@ impl KeyCache {
         self.keys.len()
     }
 
-    fn shared(&self, rights: Arc<Rights>) -> Arc<Rights> {
+    fn shared(&self, rights: &Arc<Rights>) -> Arc<Rights> {
         let mut shared = lock(&self.rights);
-        if let Some(known) = shared.known.get(&rights) {
+        if let Some(known) = shared.known.get(rights) {
             return known.clone();
         }
         if shared.known.len() >= shared.tidy_at {
@@ -77,6 +120,10 @@ impl KeyCache {
             shared.tidy_at = (2 * shared.known.len()).max(1024);
         }
         shared.known.insert(rights.clone());
-        rights
+        rights.clone()
     }
+}
+
+fn half(digest: &KeyDigest) -> Half {
+    *digest.as_bytes().first_chunk().expect("a digest is longer than its half")
 }

@@ -176,7 +176,6 @@ impl Engine {
             metadata: wish.metadata,
             created_at: now,
             life: length(expires_at, now),
-            last_used_at: None,
             rotated_from: None,
             rotated_to: None,
         })
@@ -351,7 +350,7 @@ fn known_key<'a>(actor: &Actor, standing: &'a Standing) -> Result<&'a Key, Decli
 
 /// A key that was just made, as lists will show it while nobody has used it.
 fn unused(key: Key, now: Timestamp) -> ListedKey {
-    ListedKey { key, place: 0, now, hour: now.hour(), used_elsewhere: 0, used_here: 0 }
+    ListedKey { key, place: 0, now, hour: now.hour(), used_elsewhere: 0, used_here: 0, last_used_at: None }
 }
 
 fn fresh_lifetime(expires_at: Timestamp) -> Lifetime {
@@ -376,7 +375,6 @@ fn successor(old: &Key, plain: &PlainKey, now: Timestamp) -> Key {
         shown_prefix: plain.shown_prefix(),
         created_at: now,
         life: old.life,
-        last_used_at: None,
         rotated_from: Some(old.facts.id),
         rotated_to: None,
         name: old.name.clone(),

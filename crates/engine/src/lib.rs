@@ -11,6 +11,7 @@ mod feed;
 mod jobs;
 mod key_cache;
 mod keys;
+mod lookups;
 mod refusal;
 mod tokens;
 mod validate;

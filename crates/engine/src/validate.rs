@@ -6,14 +6,14 @@ use std::time::Duration;
 use hokusai_core::allotment::Quota;
 use hokusai_core::key::{KeyDigest, PresentedKey};
 use hokusai_core::policy::{Attempt, KeyFacts, Refusal, judge};
-use hokusai_store::StoreError;
+use hokusai_store::{FoundKey, StoreError};
 
 use crate::allotments::{Charge, ChargeKind};
 use crate::clock::lock;
 use crate::engine::Engine;
 use crate::refusal::Declined;
 
-/// How long a stranger's look-up waits for its turn.
+/// How long a stranger waits for a turn with the store.
 const TURN: Duration = Duration::from_millis(250);
 /// How often a validation starts over because the key changed while it was judged.
 const ROUNDS: usize = 5;
@@ -115,13 +115,13 @@ impl Engine {
             let remembered = self.cache.get(digest);
             if !self.is_up_to_date() {
                 let stranger = stranger.filter(|_| remembered.is_none());
-                return Ok(self.look_up(digest, stranger).await?.map(|found| found.facts));
+                return Ok(self.look_up_for(digest, stranger).await?.map(|found| found.facts));
             }
             if remembered.is_some() {
                 return Ok(remembered);
             }
             let Some(slot) = self.cache.empty_slot(digest).await else { continue };
-            let Some(found) = self.look_up(digest, stranger).await? else { return Ok(None) };
+            let Some(found) = self.look_up_for(digest, stranger).await? else { return Ok(None) };
             if self.remember(Some(slot), &found) {
                 return Ok(Some(found.facts));
             }
@@ -129,26 +129,28 @@ impl Engine {
         Err(Declined::Store(StoreError::TimedOut))
     }
 
-    async fn look_up(
+    async fn look_up_for(
         &self,
         digest: &KeyDigest,
         stranger: Option<IpAddr>,
-    ) -> Result<Option<hokusai_store::FoundKey>, Declined> {
-        let _turn = match stranger {
-            Some(address) => Some(self.take_turn(address).await?),
-            None => None,
-        };
-        Ok(self.store.find_key(digest).await?)
+    ) -> Result<Option<FoundKey>, Declined> {
+        if let Some(address) = stranger {
+            self.count_stranger(address)?;
+        }
+        self.look_up(digest, stranger.is_some()).await
+    }
+
+    fn count_stranger(&self, address: IpAddr) -> Result<(), Declined> {
+        let within = lock(&self.lookup_cap).take(address, self.clock.elapsed());
+        if within { Ok(()) } else { Err(Declined::TooManyLookups) }
     }
 
     pub(crate) async fn take_turn(
         &self,
         address: IpAddr,
     ) -> Result<tokio::sync::SemaphorePermit<'_>, Declined> {
-        if !lock(&self.lookup_cap).take(address, self.clock.elapsed()) {
-            return Err(Declined::TooManyLookups);
-        }
-        let turn = tokio::time::timeout(TURN, self.lookups.acquire()).await;
+        self.count_stranger(address)?;
+        let turn = tokio::time::timeout(TURN, self.turns.acquire()).await;
         turn.ok().and_then(Result::ok).ok_or(Declined::TooManyLookups)
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! One statement decides and writes, for many accounts at once: `allotted = used + min(want, what the
 //! limit leaves)`. On PostgreSQL the accounts are locked first, in the order of their ids, so that the
-//! statement sees what every earlier one wrote; SQLite has one writer. The statement names the hour by
-//! the store's own clock, and never an earlier one than was ever named.
+//! statement sees what every earlier one wrote; SQLite has one writer, and there the statement is the whole
+//! transaction. It names the hour by the store's own clock, and never an earlier one than was ever named.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -33,6 +33,7 @@ pub(crate) struct AllottedRow {
     seq: i64,
     allotted: i64,
     used: i64,
+    awaited: i64,
     asked_at: i64,
     rate_limit_per_hour: i64,
     /// What other holders may spend.
@@ -45,7 +46,7 @@ pub(crate) struct AllottedRow {
 }
 
 impl Store {
-    /// Carries the messages of `holder` out in one transaction, and answers each that was new, in the order
+    /// Carries the messages of `holder` out at once, and answers each that was new, in the order
     /// of `asks`. An account may occur once.
     ///
     /// # Errors
@@ -82,6 +83,7 @@ fn answer(row: &AllottedRow) -> Result<Answer, StoreError> {
         hour,
         allotted: count(row.allotted)?,
         used: count(row.used)?,
+        awaited: count(row.awaited)?,
         expires_in: Duration::from_micros(expires_in),
         limit: count(row.rate_limit_per_hour)?,
         left: count((row.rate_limit_per_hour - row.others - row.allotted).max(0))?,
@@ -97,7 +99,7 @@ fn json(asks: &[AccountAsk]) -> String {
         .iter()
         .map(|AccountAsk { account, ask }| {
             let hour = ask.hour.map_or(-1, |hour| hour.0);
-            format!("[\"{account}\",{hour},{},{},{}]", ask.seq, ask.used, ask.want)
+            format!("[\"{account}\",{hour},{},{},{},{}]", ask.seq, ask.used, ask.want, ask.waiting)
         })
         .collect();
     format!("[{}]", rows.join(","))
@@ -112,7 +114,7 @@ const LOCK: &str = "select account_id from accounts
 /// written one, and the statement writes none of those.
 macro_rules! allotted_row {
     () => {
-        "returning account_id, hour, seq, allotted, used, asked_at,
+        "returning account_id, hour, seq, allotted, used, awaited, asked_at,
             (select a.rate_limit_per_hour from accounts a where a.account_id = allotments.account_id)
                 as rate_limit_per_hour,
             (select cast(coalesce(sum(o.allotted), 0) as bigint) from allotments o where o.hour = allotments.hour
@@ -122,10 +124,9 @@ macro_rules! allotted_row {
                 and o.asked_at > allotments.asked_at - 20000000) as holders,
             exists (select 1 from allotments o join holders h on h.holder = o.holder
                 where o.hour = allotments.hour and o.account_id = allotments.account_id and o.holder <> $2
-                and o.allotted > o.used and h.seen_at > allotments.asked_at - 20000000) as reclaimable,
-            exists (select 1 from keys k where k.account_id = allotments.account_id and k.revoked_at is null
-                and coalesce(k.grace_until > allotments.asked_at, true)
-                and coalesce(k.expires_at > allotments.asked_at, true)) as living,
+                and o.allotted > o.used + o.awaited and h.seen_at > allotments.asked_at - 20000000) as reclaimable,
+            (select a.lives_until > allotments.asked_at from accounts a
+                where a.account_id = allotments.account_id) as living,
             (select hour from latest_hour) as known_hour"
     };
 }
@@ -135,8 +136,8 @@ macro_rules! sqlite_messages {
     ($($rest:expr),+) => {
         concat!(
             "with clock (now, hour) as (select $1, max($1 / 3600000000, (select hour from latest_hour))),
-             message (account_id, hour, seq, used, want) as (select value ->> 0, value ->> 1, value ->> 2,
-                value ->> 3, value ->> 4 from json_each($3)) ",
+             message (account_id, hour, seq, used, want, waiting) as (select value ->> 0, value ->> 1,
+                value ->> 2, value ->> 3, value ->> 4, value ->> 5 from json_each($3)) ",
             $($rest),+
         )
     };
@@ -147,8 +148,8 @@ macro_rules! postgres_messages {
             "with clock (now, hour) as materialized (select instant.now,
                 greatest(instant.now / 3600000000, (select hour from latest_hour))
                 from (select store_now($1) as now) as instant),
-             message (account_id, hour, seq, used, want) as (select value ->> 0, (value ->> 1)::bigint,
-                (value ->> 2)::bigint, (value ->> 3)::bigint, (value ->> 4)::bigint
+             message (account_id, hour, seq, used, want, waiting) as (select value ->> 0, (value ->> 1)::bigint,
+                (value ->> 2)::bigint, (value ->> 3)::bigint, (value ->> 4)::bigint, (value ->> 5)::bigint
                 from json_array_elements($3::json)) ",
             $($rest),+
         )
@@ -156,40 +157,38 @@ macro_rules! postgres_messages {
 }
 
 const ALLOT_SQLITE: &str = sqlite_messages!(
-    "insert into allotments (hour, account_id, holder, seq, allotted, used, asked_at)
-     select hour, account_id, $2, seq, used + max(0, min(want, open - used)), used, now
-     from (
-        select c.hour, c.now, m.account_id, m.seq,
-            case when m.hour = c.hour then m.used else coalesce((select o.used from allotments o
+    "insert into allotments (hour, account_id, holder, seq, allotted, used, awaited, asked_at)
+     select hour, account_id, $2, seq, used + given, used, min(waiting, given), now
+     from (select *, max(0, min(want, open - used)) as given from (
+        select c.hour, c.now, m.account_id, m.seq, m.waiting,
+            case when m.hour = c.hour then m.used else coalesce((select o.used + o.awaited from allotments o
                 where o.hour = c.hour and o.account_id = m.account_id and o.holder = $2), 0) end as used,
-            case when exists (select 1 from keys k where k.account_id = m.account_id
-                and k.revoked_at is null and coalesce(k.grace_until > c.now, true)
-                and coalesce(k.expires_at > c.now, true)) then m.want else 0 end as want,
+            case when a.lives_until > c.now then m.want else 0 end as want,
             a.rate_limit_per_hour - coalesce((select sum(o.allotted) from allotments o
                 where o.hour = c.hour and o.account_id = m.account_id and o.holder <> $2), 0) as open
-        from message m join accounts a on a.account_id = m.account_id cross join clock c)
+        from message m join accounts a on a.account_id = m.account_id cross join clock c))
      where true
      on conflict (hour, account_id, holder) do update
-        set seq = excluded.seq, allotted = excluded.allotted, used = excluded.used, asked_at = excluded.asked_at
+        set seq = excluded.seq, allotted = excluded.allotted, used = excluded.used, awaited = excluded.awaited,
+            asked_at = excluded.asked_at
         where excluded.seq > allotments.seq
      ",
     allotted_row!()
 );
 const ALLOT_POSTGRES: &str = postgres_messages!(
-    "insert into allotments (hour, account_id, holder, seq, allotted, used, asked_at)
-     select hour, account_id, $2, seq, used + greatest(0, least(want, open - used)), used, now
-     from (
-        select c.hour, c.now, m.account_id, m.seq,
-            case when m.hour = c.hour then m.used else coalesce((select o.used from allotments o
+    "insert into allotments (hour, account_id, holder, seq, allotted, used, awaited, asked_at)
+     select hour, account_id, $2, seq, used + given, used, least(waiting, given), now
+     from (select *, greatest(0, least(want, open - used)) as given from (
+        select c.hour, c.now, m.account_id, m.seq, m.waiting,
+            case when m.hour = c.hour then m.used else coalesce((select o.used + o.awaited from allotments o
                 where o.hour = c.hour and o.account_id = m.account_id and o.holder = $2), 0) end as used,
-            case when exists (select 1 from keys k where k.account_id = m.account_id
-                and k.revoked_at is null and coalesce(k.grace_until > c.now, true)
-                and coalesce(k.expires_at > c.now, true)) then m.want else 0 end as want,
+            case when a.lives_until > c.now then m.want else 0 end as want,
             a.rate_limit_per_hour - coalesce((select sum(o.allotted) from allotments o
                 where o.hour = c.hour and o.account_id = m.account_id and o.holder <> $2), 0)::bigint as open
-        from message m join accounts a on a.account_id = m.account_id cross join clock c) as standing
+        from message m join accounts a on a.account_id = m.account_id cross join clock c) as standing) as decided
      on conflict (hour, account_id, holder) do update
-        set seq = excluded.seq, allotted = excluded.allotted, used = excluded.used, asked_at = excluded.asked_at
+        set seq = excluded.seq, allotted = excluded.allotted, used = excluded.used, awaited = excluded.awaited,
+            asked_at = excluded.asked_at
         where excluded.seq > allotments.seq
      ",
     allotted_row!()
@@ -197,14 +196,14 @@ const ALLOT_POSTGRES: &str = postgres_messages!(
 
 /// What was spent in an hour that is over is only noted: nothing of that hour can be had any longer.
 const SETTLE_SQLITE: &str = sqlite_messages!(
-    "update allotments set seq = message.seq, used = message.used, allotted = message.used
+    "update allotments set seq = message.seq, used = message.used, awaited = 0, allotted = message.used
      from message cross join clock
      where message.hour < clock.hour and allotments.hour = message.hour
         and allotments.account_id = message.account_id and allotments.holder = $2
         and message.seq > allotments.seq"
 );
 const SETTLE_POSTGRES: &str = postgres_messages!(
-    "update allotments set seq = message.seq, used = message.used, allotted = message.used
+    "update allotments set seq = message.seq, used = message.used, awaited = 0, allotted = message.used
      from message cross join clock
      where message.hour < clock.hour and allotments.hour = message.hour
         and allotments.account_id = message.account_id and allotments.holder = $2
@@ -218,7 +217,7 @@ both! {
         asks: &[AccountAsk],
     ) -> Result<Vec<AllottedRow>, StoreError> {
         let (messages, holder) = (json(asks), holder.to_string());
-        let mut tx = db.begin_own().await?;
+        let mut tx = db.begin_allotment().await?;
         if here::LOCKS_ROWS {
             sqlx::query(LOCK).bind(&messages).execute(&mut *tx).await?;
         }
@@ -240,11 +239,11 @@ both! {
         }
         mark_dry(&mut tx, asks, &allotted).await?;
         if first.known_hour < hour.0 {
-            // Once in each hour; always the last lock that is taken.
+            // Once in each hour, before anybody is told of it; always the last lock that is taken.
             let name = "update latest_hour set hour = $1 where hour < $1";
             sqlx::query(name).bind(hour.0).execute(&mut *tx).await?;
         }
-        tx.commit().await?;
+        here::end_allotment(tx).await?;
         Ok(allotted)
     }
 

@@ -200,9 +200,16 @@ both! {
             here::keys::update(tx, key).await?;
             touched.extend(here::keys::living(tx, key).await?);
         }
-        changed.sort_by_key(|key| key.facts.account);
-        for key in changed {
-            here::keys::update_account(tx, key).await?;
+        let joined = writes.new_keys.iter().filter(|new| new.key.rotated_from.is_some());
+        let mut accounts: Vec<(AccountId, Option<&Key>)> =
+            joined.map(|new| (new.key.facts.account, None)).collect();
+        accounts.extend(changed.iter().map(|key| (key.facts.account, Some(*key))));
+        accounts.sort_by_key(|(account, _)| *account);
+        for (account, changed) in accounts {
+            if let Some(key) = changed {
+                here::keys::update_limits(tx, key).await?;
+            }
+            here::keys::update_life(tx, account).await?;
         }
         touched.sort_unstable();
         touched.dedup();

@@ -1,12 +1,14 @@
 //! What can go wrong with a store that is open.
 
+use std::sync::Arc;
+
 /// A failed operation. In every case nothing was half done; after [`StoreError::TimedOut`] the whole may
 /// still have happened.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database refused or could not be reached.
     #[error("the database is not available")]
-    Unavailable(#[from] sqlx::Error),
+    Unavailable(#[source] Arc<sqlx::Error>),
     /// The database did not answer in time.
     #[error("the database did not answer in time")]
     TimedOut,
@@ -16,4 +18,10 @@ pub enum StoreError {
         /// What could not be read.
         what: &'static str,
     },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Unavailable(Arc::new(error))
+    }
 }

@@ -1,5 +1,6 @@
 //! Keys and the accounts they count against.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use hokusai_core::address;
@@ -28,8 +29,6 @@ pub struct Key {
     pub created_at: Timestamp,
     /// How long it was given to live when its expiry was last set, in microseconds; `None`: for ever.
     pub life: Option<i64>,
-    /// When it was last accepted, to about a second.
-    pub last_used_at: Option<Timestamp>,
     /// The key that it succeeded.
     pub rotated_from: Option<KeyId>,
     /// The key that succeeded it.
@@ -69,6 +68,8 @@ pub struct ListedKey {
     pub used_elsewhere: i64,
     /// Requests that the asking holder has said so of.
     pub used_here: i64,
+    /// When it was last accepted, to about a second.
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// Which keys to list, newest first.
@@ -94,19 +95,28 @@ macro_rules! columns {
     () => {
         "k.key_id, k.account_id, k.shown_prefix, k.user_id, k.name, k.service_id, k.scopes, k.environment,
          k.allowed_ips, k.billing_plan, k.metadata, k.created_at, k.expires_at, k.life, k.grace_until, k.revoked_at,
-         k.rotated_from, k.rotated_to, k.last_used_at, a.rate_limit_per_hour, a.monthly_prediction_limit"
+         k.rotated_from, k.rotated_to, a.rate_limit_per_hour, a.monthly_prediction_limit"
     };
 }
 
 pub(crate) const BY_ID: &str =
     concat!("select ", columns!(), " from keys k join accounts a using (account_id) where k.key_id = $1");
 
-const BY_DIGEST: &str = concat!(
-    "select ",
-    columns!(),
-    ", y.epoch, y.revision from keys k join accounts a using (account_id) cross join authority y
-     where k.digest = $1"
-);
+macro_rules! by_digest {
+    ($asked:literal) => {
+        concat!(
+            "select ",
+            columns!(),
+            ", k.digest, y.epoch, y.revision from ",
+            $asked,
+            " as asked cross join authority y join keys k on k.digest = asked.digest
+             join accounts a using (account_id)"
+        )
+    };
+}
+const BY_DIGEST_SQLITE: &str = by_digest!("(select unhex(value) as digest from json_each($1))");
+const BY_DIGEST_POSTGRES: &str =
+    by_digest!("(select decode(value #>> '{}', 'hex') as digest from json_array_elements($1::json))");
 
 macro_rules! list {
     ($first:literal) => {
@@ -114,10 +124,11 @@ macro_rules! list {
             "select ",
             columns!(),
             ", k.created_revision as place, $1 as now, $2 as hour,
-        cast(coalesce((select sum(o.used) from allotments o where o.hour = $2
+        cast(coalesce((select sum(o.used + o.awaited) from allotments o where o.hour = $2
             and o.account_id = k.account_id and o.holder <> $3), 0) as bigint) as used_elsewhere,
-        coalesce((select o.used from allotments o where o.hour = $2
-            and o.account_id = k.account_id and o.holder = $3), 0) as used_here
+        coalesce((select o.used + o.awaited from allotments o where o.hour = $2
+            and o.account_id = k.account_id and o.holder = $3), 0) as used_here,
+        (select u.last_used_at from key_uses u where u.key_id = k.key_id) as last_used_at
      from keys k join accounts a using (account_id)
      where ",
             $first,
@@ -136,16 +147,33 @@ const LIST_ONE: &str = list!("k.key_id = $4 and (cast($5 as text) is null or k.u
 const LIST_OF_USER: &str = list!("k.user_id = $5 and (cast($4 as text) is null or k.key_id = $4)");
 const LIST_ALL: &str = list!("cast($4 as text) is null and cast($5 as text) is null");
 
-const LOCK_USED: &str = "select key_id from keys
-    where key_id in (select value ->> 0 from json_array_elements($1::json))
-    order by key_id for no key update";
-const NOTE_USE_SQLITE: &str = "update keys set last_used_at = used.at
-    from (select value ->> 0 as key_id, max(value ->> 1) as at from json_each($1) group by 1) as used
-    where keys.key_id = used.key_id and coalesce(keys.last_used_at < used.at, true)";
-const NOTE_USE_POSTGRES: &str = "update keys set last_used_at = used.at
-    from (select value ->> 0 as key_id, max((value ->> 1)::bigint) as at
-        from json_array_elements($1::json) group by 1) as used
-    where keys.key_id = used.key_id and coalesce(keys.last_used_at < used.at, true)";
+macro_rules! account_life {
+    ($least:literal) => {
+        concat!(
+            "update accounts set lives_until = (select coalesce(max(",
+            $least,
+            "(coalesce(k.expires_at, $2), coalesce(k.grace_until, $2))), 0)
+                from keys k where k.account_id = $1 and k.revoked_at is null)
+             where account_id = $1"
+        )
+    };
+}
+
+/// In the order of the keys, so that of two nodes none waits for the other that waits for it.
+macro_rules! note_use {
+    ($used:literal) => {
+        concat!(
+            "insert into key_uses (key_id, last_used_at) select key_id, max(at) from (",
+            $used,
+            ") as used group by key_id order by key_id
+             on conflict (key_id) do update set last_used_at = excluded.last_used_at
+             where key_uses.last_used_at < excluded.last_used_at"
+        )
+    };
+}
+const NOTE_USE_SQLITE: &str = note_use!("select value ->> 0 as key_id, value ->> 1 as at from json_each($1)");
+const NOTE_USE_POSTGRES: &str =
+    note_use!("select value ->> 0 as key_id, (value ->> 1)::bigint as at from json_array_elements($1::json)");
 
 #[derive(sqlx::FromRow)]
 pub(crate) struct KeyRow {
@@ -167,7 +195,6 @@ pub(crate) struct KeyRow {
     revoked_at: Option<i64>,
     rotated_from: Option<String>,
     rotated_to: Option<String>,
-    last_used_at: Option<i64>,
     rate_limit_per_hour: i64,
     monthly_prediction_limit: Option<i64>,
 }
@@ -176,8 +203,19 @@ pub(crate) struct KeyRow {
 pub(crate) struct FoundRow {
     #[sqlx(flatten)]
     key: KeyRow,
+    digest: Vec<u8>,
     epoch: String,
     revision: i64,
+}
+
+impl TryFrom<FoundRow> for FoundKey {
+    type Error = StoreError;
+
+    fn try_from(row: FoundRow) -> Result<Self, StoreError> {
+        let epoch = row.epoch.parse().map_err(damaged("epoch"))?;
+        let read_at = Position { epoch, revision: row.revision };
+        Ok(Self { facts: Key::try_from(row.key)?.facts, read_at })
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -189,6 +227,7 @@ pub(crate) struct ListedRow {
     hour: i64,
     used_elsewhere: i64,
     used_here: i64,
+    last_used_at: Option<i64>,
 }
 
 impl TryFrom<KeyRow> for Key {
@@ -226,7 +265,6 @@ impl TryFrom<KeyRow> for Key {
             metadata: row.metadata,
             created_at: Timestamp(row.created_at),
             life: row.life,
-            last_used_at: row.last_used_at.map(Timestamp),
             rotated_from: optional(row.rotated_from)?,
             rotated_to: optional(row.rotated_to)?,
         })
@@ -246,20 +284,36 @@ pub(crate) fn damaged<E>(what: &'static str) -> impl FnOnce(E) -> StoreError {
     move |_| StoreError::Damaged { what }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn words<T: ToString>(items: impl Iterator<Item = T>) -> String {
     items.map(|item| item.to_string()).collect::<Vec<_>>().join(" ")
 }
 
 impl Store {
-    /// Looks a key up to judge it.
+    /// Looks keys up to judge them, all in one statement; answers in the order of `digests`. A row that
+    /// can't be read spoils its own answer only.
     ///
     /// # Errors
     /// [`StoreError`] if the database does not answer.
+    pub async fn find_keys(
+        &self,
+        digests: &[KeyDigest],
+    ) -> Result<Vec<Result<Option<FoundKey>, StoreError>>, StoreError> {
+        let rows = run!(self, find_keys(digests))?;
+        let found: HashMap<Option<KeyDigest>, Result<FoundKey, StoreError>> =
+            rows.into_iter().map(|row| (KeyDigest::from_bytes(&row.digest), row.try_into())).collect();
+        Ok(digests.iter().map(|digest| found.get(&Some(*digest)).cloned().transpose()).collect())
+    }
+
+    /// Looks one key up, as [`Store::find_keys`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer, or its row can't be read.
     pub async fn find_key(&self, digest: &KeyDigest) -> Result<Option<FoundKey>, StoreError> {
-        let Some(row) = run!(self, find_key(digest))? else { return Ok(None) };
-        let epoch = row.epoch.parse().map_err(damaged("epoch"))?;
-        let read_at = Position { epoch, revision: row.revision };
-        Ok(Some(FoundKey { facts: Key::try_from(row.key)?.facts, read_at }))
+        self.find_keys(std::slice::from_ref(digest)).await?.pop().unwrap_or(Ok(None))
     }
 
     /// Lists keys with their counts of this hour, as `holder` asks for them.
@@ -280,6 +334,7 @@ impl Store {
                 hour: Hour(row.hour),
                 used_elsewhere: row.used_elsewhere,
                 used_here: row.used_here,
+                last_used_at: row.last_used_at.map(Timestamp),
             })
         });
         listed.collect()
@@ -295,8 +350,13 @@ impl Store {
 }
 
 both! {
-    pub(crate) async fn find_key(db: &here::Db, digest: &KeyDigest) -> Result<Option<FoundRow>, StoreError> {
-        Ok(sqlx::query_as(BY_DIGEST).bind(digest.as_bytes()).fetch_optional(db.read()).await?)
+    pub(crate) async fn find_keys(
+        db: &here::Db,
+        digests: &[KeyDigest],
+    ) -> Result<Vec<FoundRow>, StoreError> {
+        let digests: Vec<String> = digests.iter().map(|digest| format!("\"{}\"", hex(digest.as_bytes()))).collect();
+        let find = sqlx::query_as(here::either(BY_DIGEST_SQLITE, BY_DIGEST_POSTGRES));
+        Ok(find.bind(format!("[{}]", digests.join(","))).fetch_all(db.read()).await?)
     }
 
     pub(crate) async fn list_keys(
@@ -332,23 +392,21 @@ both! {
     pub(crate) async fn note_use(db: &here::Db, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
         let rows: Vec<String> = uses.iter().map(|(key, at)| format!("[\"{key}\",{}]", at.0)).collect();
         let uses = format!("[{}]", rows.join(","));
-        let mut tx = db.begin().await?;
-        if here::LOCKS_ROWS {
-            // All nodes lock keys in one order, so that none waits for another that waits for it.
-            sqlx::query(LOCK_USED).bind(&uses).execute(&mut *tx).await?;
-        }
-        sqlx::query(here::either(NOTE_USE_SQLITE, NOTE_USE_POSTGRES)).bind(&uses).execute(&mut *tx).await?;
-        Ok(tx.commit().await?)
+        let note = sqlx::query(here::either(NOTE_USE_SQLITE, NOTE_USE_POSTGRES));
+        note.bind(&uses).execute(db.write()).await?;
+        Ok(())
     }
 
     pub(crate) async fn insert(tx: &mut here::Connection, new: &NewKey, revision: i64) -> Result<(), sqlx::Error> {
         let (facts, rights) = (&new.key.facts, &*new.key.facts.rights);
-        let account = "insert into accounts (account_id, rate_limit_per_hour, monthly_prediction_limit)
-            values ($1, $2, $3) on conflict (account_id) do nothing";
+        let account = "insert into accounts
+                (account_id, rate_limit_per_hour, monthly_prediction_limit, lives_until)
+            values ($1, $2, $3, $4) on conflict (account_id) do nothing";
         sqlx::query(account)
             .bind(facts.account.to_string())
             .bind(i64::from(rights.rate_limit_per_hour))
             .bind(rights.monthly_prediction_limit)
+            .bind(facts.lifetime.expires_at.0)
             .execute(&mut *tx)
             .await?;
         let insert = "insert into keys (key_id, digest, shown_prefix, account_id, user_id, name, service_id,
@@ -401,7 +459,7 @@ both! {
     }
 
     /// Writes the limits of the key's account.
-    pub(crate) async fn update_account(tx: &mut here::Connection, key: &Key) -> Result<(), sqlx::Error> {
+    pub(crate) async fn update_limits(tx: &mut here::Connection, key: &Key) -> Result<(), sqlx::Error> {
         let (facts, rights) = (&key.facts, &*key.facts.rights);
         let limits = "update accounts set rate_limit_per_hour = $2, monthly_prediction_limit = $3
             where account_id = $1";
@@ -411,6 +469,16 @@ both! {
             .bind(rights.monthly_prediction_limit)
             .execute(tx)
             .await?;
+        Ok(())
+    }
+
+    /// Writes until when an account lives, now that its keys are written.
+    pub(crate) async fn update_life(
+        tx: &mut here::Connection,
+        account: AccountId,
+    ) -> Result<(), sqlx::Error> {
+        let life = here::either(account_life!("min"), account_life!("least"));
+        sqlx::query(life).bind(account.to_string()).bind(Timestamp::NEVER.0).execute(tx).await?;
         Ok(())
     }
 

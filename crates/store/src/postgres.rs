@@ -46,6 +46,11 @@ pub(crate) const fn either(_sqlite: &'static str, postgres: &'static str) -> &'s
     postgres
 }
 
+/// Ends what [`Db::begin_allotment`] began.
+pub(crate) async fn end_allotment(transaction: Transaction<'static, Postgres>) -> Result<(), sqlx::Error> {
+    transaction.commit().await
+}
+
 /// The store's clock.
 pub(crate) async fn now(db: &Db, connection: &mut Connection) -> Result<Timestamp, StoreError> {
     let now =
@@ -82,7 +87,8 @@ impl Db {
         &self.own
     }
 
-    pub(crate) async fn begin_own(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    /// For the statements that allot.
+    pub(crate) async fn begin_allotment(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
         self.own.begin_with("begin isolation level read committed").await
     }
 

@@ -11,7 +11,8 @@ const HOUR_MICROS: i64 = 3600 * SECOND;
 /// The store's rule for one account, in memory.
 struct Model {
     limit: u32,
-    rows: HashMap<(Hour, usize), (i64, u32, u32)>,
+    /// What is kept of each holder: seq, allotted, used, awaited.
+    rows: HashMap<(Hour, usize), (i64, u32, u32, u32)>,
 }
 
 impl Model {
@@ -23,18 +24,20 @@ impl Model {
         let hour = Hour(now.0 / HOUR_MICROS);
         let others: u32 =
             self.rows.iter().filter(|((h, o), _)| *h == hour && *o != holder).map(|(_, row)| row.1).sum();
-        let row = self.rows.entry((hour, holder)).or_insert((0, 0, 0));
+        let row = self.rows.entry((hour, holder)).or_insert((0, 0, 0, 0));
         if ask.seq <= row.0 {
             return None;
         }
-        let used = if ask.hour == Some(hour) { ask.used } else { row.2 };
+        let used = if ask.hour == Some(hour) { ask.used } else { row.2 + row.3 };
         let granted = ask.want.min(self.limit.saturating_sub(others + used));
-        *row = (ask.seq, used + granted, used);
+        let awaited = ask.waiting.min(granted);
+        *row = (ask.seq, used + granted, used, awaited);
         Some(Answer {
             seq: ask.seq,
             hour,
             allotted: used + granted,
             used,
+            awaited,
             expires_in: Duration::from_micros((HOUR_MICROS - now.0 % HOUR_MICROS) as u64),
             limit: self.limit,
             left: self.limit.saturating_sub(others + used + granted),
@@ -118,6 +121,20 @@ fn an_answer_from_before_a_change_is_not_used() {
 }
 
 #[test]
+fn after_a_change_nothing_is_known_until_the_store_is_asked() {
+    let (mut model, mut allotment, now) = (Model::new(100), Allotment::new(Elapsed(0)), Elapsed(0));
+    let ask = allotment.ask(1, 1, now);
+    allotment.take(&model.answer(0, ask, now).unwrap());
+    assert_eq!(allotment.quota(now).unwrap().remaining, 100);
+    allotment.change();
+    assert_eq!((allotment.quota(now), allotment.spend(now)), (None, Spend::Empty));
+    model.limit = 50;
+    let ask = allotment.ask(2, 1, now);
+    allotment.take(&model.answer(0, ask, now).unwrap());
+    assert_eq!(allotment.quota(now).unwrap().remaining, 50);
+}
+
+#[test]
 fn an_idle_account_is_settled_and_then_forgotten() {
     let (mut model, mut allotment, now) = (Model::new(100), Allotment::new(Elapsed(0)), Elapsed(0));
     let ask = allotment.ask(1, 10, now);
@@ -130,7 +147,7 @@ fn an_idle_account_is_settled_and_then_forgotten() {
     assert_eq!((ask.used, ask.want), (1, 0));
     allotment.take(&model.answer(0, ask, later).unwrap());
     assert!(allotment.can_be_forgotten(later));
-    assert_eq!(model.rows[&(Hour(0), 0)], (2, 1, 1));
+    assert_eq!(model.rows[&(Hour(0), 0)], (2, 1, 1, 0));
 }
 
 #[test]
@@ -147,6 +164,46 @@ fn an_account_that_was_forgotten_goes_on_where_it_was_in_its_hour() {
         assert!(allotment.can_be_forgotten(now.after(IDLE)));
     }
     assert_eq!(admitted, 10);
+}
+
+#[test]
+fn nothing_is_said_again_of_a_unit_that_a_waiting_request_took() {
+    let (mut model, mut allotment, now) = (Model::new(10), Allotment::new(Elapsed(0)), Elapsed(0));
+    let ask = allotment.ask(1, 1, now);
+    allotment.take(&model.answer(0, ask, now).unwrap());
+    assert!(!allotment.is_settled(), "the unit is at hand");
+    allotment.spend(now);
+    assert!(allotment.can_be_forgotten(now.after(IDLE)));
+    let mut afresh = Allotment::new(now);
+    let ask = afresh.ask(2, 1, now);
+    afresh.take(&model.answer(0, ask, now).unwrap());
+    assert_eq!(afresh.used(), Some((Hour(0), 1)));
+}
+
+#[test]
+fn a_unit_that_no_request_took_in_the_end_is_given_back() {
+    let (mut model, mut allotment, now) = (Model::new(10), Allotment::new(Elapsed(0)), Elapsed(0));
+    let ask = allotment.ask(1, 3, now);
+    let answer = model.answer(0, ask, now).unwrap();
+    allotment.change();
+    assert!(!allotment.take(&answer));
+    assert!(allotment.should_settle(now.after(IDLE)));
+    let ask = allotment.ask(2, 10, now);
+    allotment.take(&model.answer(0, ask, now).unwrap());
+    assert_eq!(spend_all(&mut allotment, now), 10);
+}
+
+#[test]
+fn lost_messages_cost_a_waiting_request_one_unit_at_most() {
+    let (mut model, mut allotment, now) = (Model::new(10), Allotment::new(Elapsed(0)), Elapsed(0));
+    for seq in 1..=5 {
+        let ask = allotment.ask(seq, 1, now);
+        model.answer(0, ask, now).unwrap();
+        allotment.lost();
+    }
+    let ask = allotment.ask(6, 10, now);
+    allotment.take(&model.answer(0, ask, now).unwrap());
+    assert_eq!(spend_all(&mut allotment, now), 9);
 }
 
 #[test]

@@ -242,7 +242,7 @@ fn key_info(listed: &ListedKey) -> KeyInfo {
         metadata: serde_json::from_str(&key.metadata).unwrap_or_default(),
         created_at: at(key.created_at),
         expires_at: facts.lifetime.expires_at.if_ever().map(at),
-        last_used_at: key.last_used_at.map(at),
+        last_used_at: listed.last_used_at.map(at),
         revoked_at: facts.lifetime.revoked_from().if_ever().filter(|from| *from <= listed.now).map(at),
         rotated_from: key.rotated_from.map(|id| id.to_string()),
         rotated_to: key.rotated_to.map(|id| id.to_string()),

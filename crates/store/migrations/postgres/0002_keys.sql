@@ -2,7 +2,9 @@
 create table accounts (
     account_id text not null primary key,
     rate_limit_per_hour bigint not null,
-    monthly_prediction_limit bigint
+    monthly_prediction_limit bigint,
+    -- When the last of its keys ends: until then it gets units.
+    lives_until bigint not null
 );
 
 -- Times are microseconds since 1970 (UTC). The key's text is nowhere; its digest finds it.
@@ -26,8 +28,13 @@ create table keys (
     grace_until bigint,
     revoked_at bigint,
     rotated_from text,
-    rotated_to text,
-    last_used_at bigint
+    rotated_to text
 );
 create index keys_by_account on keys (account_id);
 create index keys_by_user on keys (user_id, created_revision);
+
+-- When each key was last accepted. Apart from the keys: it is written every second.
+create table key_uses (
+    key_id text not null primary key,
+    last_used_at bigint not null
+);

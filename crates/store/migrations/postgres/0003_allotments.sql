@@ -7,6 +7,8 @@ create table allotments (
     seq bigint not null,
     allotted bigint not null,
     used bigint not null,
+    -- Went to requests that waited for them: spent, too, unless the process says otherwise.
+    awaited bigint not null,
     asked_at bigint not null,
     primary key (hour, account_id, holder)
 );

@@ -3,6 +3,7 @@
 use hokusai_core::allotment::{Answer, Ask};
 use hokusai_core::id::{AccountId, HolderId, KeyId, TokenId};
 use hokusai_core::time::Hour;
+use hokusai_core::time::Timestamp;
 use hokusai_store::{
     About, AccountAsk, Key, KeyFilter, ListedKey, NewKey, NewToken, Standing, Store, Writes,
 };
@@ -44,6 +45,11 @@ impl TestStore {
 
     pub(crate) async fn key(&self, number: u32) -> Key {
         self.standing(About::Key(id::<KeyId>(number))).await.key.unwrap()
+    }
+
+    pub(crate) async fn last_use(&self, number: u32) -> Option<Timestamp> {
+        let only = KeyFilter { key: Some(id(number)), ..ALL_KEYS };
+        self.list_keys(&only, id(1)).await.unwrap()[0].last_used_at
     }
 
     pub(crate) async fn other_operators(&self, token: u32) -> i64 {
@@ -107,7 +113,7 @@ impl Holder {
     /// Its next message.
     pub(crate) fn message(&mut self, want: u32) -> AccountAsk {
         self.seq += 1;
-        let ask = Ask { hour: self.hour, seq: self.seq, used: self.used, want };
+        let ask = Ask { hour: self.hour, seq: self.seq, used: self.used, want, waiting: 0 };
         AccountAsk { account: self.account, ask }
     }
 

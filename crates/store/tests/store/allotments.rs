@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::acts::{Holder, edit_key};
 use crate::facts::facts;
-use crate::samples::{START, id, new_key, new_key_with, rights, successor, writes};
+use crate::samples::{ALL_KEYS, START, id, new_key, new_key_with, rights, successor, writes};
 use crate::stores::TestStore;
 
 const ALLOTTED: &str = "select cast(coalesce(sum(allotted), 0) as bigint) from allotments";
@@ -24,7 +24,8 @@ async fn set_limit(store: &Store, number: u32, limit: u32) {
 
 /// A message about the account of key `account`, in the hour of the start.
 fn message(account: u32, seq: i64, used: u32, want: u32) -> AccountAsk {
-    AccountAsk { account: id(account), ask: Ask { hour: Some(START.hour()), seq, used, want } }
+    let ask = Ask { hour: Some(START.hour()), seq, used, want, waiting: 0 };
+    AccountAsk { account: id(account), ask }
 }
 
 facts! {
@@ -37,6 +38,7 @@ facts! {
             hour: START.hour(),
             allotted: 30,
             used: 0,
+            awaited: 0,
             expires_in: Duration::from_micros(3_600_000_000 - 1_234_567),
             limit: 100,
             left: 70,
@@ -53,9 +55,28 @@ facts! {
         before.ask(&store, 8).await;
         before.used = 8;
         before.ask(&store, 0).await;
-        let afresh = AccountAsk { account: id(1), ask: Ask { hour: None, seq: 9, used: 0, want: 5 } };
+        let ask = Ask { hour: None, seq: 9, used: 0, want: 5, waiting: 0 };
+        let afresh = AccountAsk { account: id(1), ask };
         let answer = store.allot(id(1), &[afresh]).await.unwrap()[0].unwrap();
         assert_eq!((answer.used, answer.allotted, answer.left), (8, 10, 0));
+    }
+
+    async fn units_for_waiting_requests_count_as_spent(store: TestStore) {
+        store.add(limited(1, 10)).await;
+        let ask = |seq, hour, used, waiting| {
+            AccountAsk { account: id(1), ask: Ask { hour, seq, used, want: 6, waiting } }
+        };
+        let answer = store.allot(id(1), &[ask(1, None, 0, 4)]).await.unwrap()[0].unwrap();
+        assert_eq!((answer.allotted, answer.used, answer.awaited), (6, 0, 4));
+        assert_eq!(store.list_keys(&ALL_KEYS, id(1)).await.unwrap()[0].used_here, 4);
+        assert_eq!(store.list_keys(&ALL_KEYS, id(2)).await.unwrap()[0].used_elsewhere, 4);
+        // One of the four was gone, and the holder says so.
+        let answer = store.allot(id(1), &[ask(2, Some(answer.hour), 3, 0)]).await.unwrap()[0].unwrap();
+        assert_eq!((answer.allotted, answer.used, answer.awaited), (9, 3, 0));
+        let answer = store.allot(id(1), &[ask(3, Some(answer.hour), 8, 5)]).await.unwrap()[0].unwrap();
+        assert_eq!((answer.allotted, answer.used, answer.awaited), (10, 8, 2));
+        let answer = store.allot(id(1), &[ask(4, None, 0, 1)]).await.unwrap()[0].unwrap();
+        assert_eq!((answer.allotted, answer.used, answer.awaited), (10, 10, 0));
     }
 
     async fn holders_share_the_limit_and_no_more(store: TestStore) {

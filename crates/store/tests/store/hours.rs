@@ -107,7 +107,7 @@ facts! {
             let (old, new) = (START.plus(2 * round * HOUR), START.plus((2 * round + 1) * HOUR));
             for (turn, node) in (1..).zip(store.nodes(4).await) {
                 let message = move |account, seq| {
-                    let ask = Ask { hour: Some(old.hour()), seq, used: 1, want: 1 };
+                    let ask = Ask { hour: Some(old.hour()), seq, used: 1, want: 1, waiting: 0 };
                     AccountAsk { account: id(account), ask }
                 };
                 store.clock().set(old);

@@ -268,11 +268,11 @@ facts! {
         store.add(new_key(2)).await;
         for (noted, latest) in [(50, 50), (40, 50), (50, 50), (51, 51)] {
             store.note_use(&[(id(9), START), (id(1), START.plus(noted))]).await.unwrap();
-            assert_eq!(store.key(1).await.last_used_at, Some(START.plus(latest)));
+            assert_eq!(store.last_use(1).await, Some(START.plus(latest)));
         }
         store.note_use(&[(id(1), START.plus(70)), (id(1), START.plus(60))]).await.unwrap();
-        assert_eq!(store.key(1).await.last_used_at, Some(START.plus(70)));
-        assert_eq!(store.key(2).await.last_used_at, None);
+        assert_eq!(store.last_use(1).await, Some(START.plus(70)));
+        assert_eq!(store.last_use(2).await, None);
         store.note_use(&[]).await.unwrap();
     }
 
@@ -281,7 +281,7 @@ facts! {
         let before = store.key(1).await;
         store.note_use(&[(id(1), START.plus(5))]).await.unwrap();
         store.write(Writes { changed_keys: vec![before], ..writes() }).await;
-        assert_eq!(store.key(1).await.last_used_at, Some(START.plus(5)));
+        assert_eq!(store.last_use(1).await, Some(START.plus(5)));
     }
 
     async fn nodes_note_the_same_keys_in_any_order_at_once(store: TestStore) {
@@ -301,7 +301,7 @@ facts! {
             });
         }
         tasks.join_all().await;
-        assert_eq!(store.key(17).await.last_used_at, Some(START.plus(9)));
+        assert_eq!(store.last_use(17).await, Some(START.plus(9)));
     }
 
     async fn a_change_about_an_unknown_key_finds_none(store: TestStore) {

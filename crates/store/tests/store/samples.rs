@@ -46,7 +46,6 @@ pub(crate) fn key(number: u32) -> Key {
         shown_prefix: "hk_live_AbC***".to_owned(),
         metadata: "{}".to_owned(),
         created_at: START,
-        last_used_at: None,
         life: None,
         rotated_from: None,
         rotated_to: None,
