@@ -239,10 +239,12 @@ impl Allotment {
         self.is_idle(now) && self.asked.is_none() && self.is_settled()
     }
 
-    /// Whether the store knows of every spent unit, and no other is held.
+    /// Whether the store knows of every spent unit, and no other is held. After a lost message it is not
+    /// known what the store knows.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.unspent() == 0 && self.used == self.reported
+        let is_known = !self.unsure || self.hour.is_none();
+        is_known && self.unspent() == 0 && self.used == self.reported
     }
 
     /// How the limit stands; `None` before the first answer in this hour.

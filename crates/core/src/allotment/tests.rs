@@ -207,6 +207,21 @@ fn lost_messages_cost_a_waiting_request_one_unit_at_most() {
 }
 
 #[test]
+fn after_a_lost_message_nothing_is_forgotten_that_was_spent() {
+    let (mut model, mut allotment, now) = (Model::new(2), Allotment::new(Elapsed(0)), Elapsed(0));
+    let ask = allotment.ask(1, 1, now);
+    allotment.take(&model.answer(0, ask, now).unwrap());
+    allotment.ask(2, 1, now);
+    allotment.lost();
+    // This one says that nothing is spent yet, and arrives; the unit of the first is spent after it.
+    let ask = allotment.ask(3, 1, now);
+    model.answer(0, ask, now).unwrap();
+    allotment.lost();
+    assert_eq!(allotment.spend(now), Spend::Admitted);
+    assert!(allotment.should_settle(now.after(IDLE)));
+}
+
+#[test]
 fn a_busy_key_asks_seldom_and_a_dry_one_for_single_units() {
     let (mut model, mut allotment, now) = (Model::new(100_000), Allotment::new(Elapsed(0)), Elapsed(0));
     let mut asked = 0;
@@ -236,6 +251,8 @@ enum Step {
     Spend(usize),
     Ask { holder: usize, waiting: u32, fate: Fate },
     GiveBack { holder: usize, fate: Fate },
+    /// The account changes while the answer to an ask is on its way.
+    AskAndChange { holder: usize, waiting: u32 },
     Crash(usize),
     Forget(usize),
     Deliver(usize),
@@ -268,6 +285,8 @@ fn step() -> impl Strategy<Value = Step> {
             fate
         }),
         1 => (holder.clone(), fate).prop_map(|(holder, fate)| Step::GiveBack { holder, fate }),
+        1 => (holder.clone(), 1u32..6)
+            .prop_map(|(holder, waiting)| Step::AskAndChange { holder, waiting }),
         1 => holder.clone().prop_map(Step::Crash),
         2 => holder.prop_map(Step::Forget),
         1 => (0usize..8).prop_map(Step::Deliver),
@@ -303,6 +322,15 @@ impl World {
             }
             Step::Ask { holder, waiting, fate } => self.exchange(holder, Some(waiting), fate),
             Step::GiveBack { holder, fate } => self.exchange(holder, None, fate),
+            Step::AskAndChange { holder, waiting } => {
+                self.seq += 1;
+                let (id, allotment) = &mut self.holders[holder];
+                let ask = allotment.ask(self.seq, waiting, self.now);
+                allotment.change();
+                if let Some(answer) = self.model.answer(*id, ask, self.now) {
+                    assert!(!allotment.take(&answer));
+                }
+            }
             Step::Crash(holder) => {
                 let id = self.seq as usize + 100;
                 self.seq += 1;
