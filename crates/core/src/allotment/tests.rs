@@ -249,10 +249,20 @@ fn retry_after_is_whole_seconds_rounded_up_and_never_zero() {
 #[derive(Clone, Debug)]
 enum Step {
     Spend(usize),
-    Ask { holder: usize, waiting: u32, fate: Fate },
-    GiveBack { holder: usize, fate: Fate },
+    Ask {
+        holder: usize,
+        waiting: u32,
+        fate: Fate,
+    },
+    GiveBack {
+        holder: usize,
+        fate: Fate,
+    },
     /// The account changes while the answer to an ask is on its way.
-    AskAndChange { holder: usize, waiting: u32 },
+    AskAndChange {
+        holder: usize,
+        waiting: u32,
+    },
     Crash(usize),
     Forget(usize),
     Deliver(usize),
