@@ -80,6 +80,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/keys/{key_id}", get(keys::show).patch(keys::update).delete(keys::revoke))
         .route("/api/v1/keys/{key_id}/rotate", post(keys::rotate))
         .route("/api/v1/admin-tokens", get(admin_tokens::list).post(admin_tokens::create))
+        .route("/api/v1/admin-tokens/current", get(admin_tokens::current))
         .route("/api/v1/admin-tokens/{token_id}", delete(admin_tokens::revoke))
         .route("/health", get(health::health))
         .route("/live", get(health::live))

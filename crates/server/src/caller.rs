@@ -6,6 +6,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use hokusai_core::token::Role;
 use hokusai_engine::Actor;
+use hokusai_store::Token;
 
 use crate::address::{Origin, origin};
 use crate::app::App;
@@ -42,6 +43,18 @@ pub(crate) fn authorization(headers: &HeaderMap) -> Result<Authorization<'_>, Ap
     })
 }
 
+/// The living admin token that a request bears, whatever it may do.
+pub(crate) struct BearerToken(pub(crate) Token);
+
+impl FromRequestParts<App> for BearerToken {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let origin = origin(&parts.extensions, &parts.headers, &app.options.trusted_proxies);
+        bearer_token(app, &parts.headers, origin).await.map(Self)
+    }
+}
+
 /// The bearer of a living admin token that may manage things.
 pub(crate) struct AdminCaller(pub(crate) Actor);
 
@@ -55,12 +68,7 @@ impl FromRequestParts<App> for AdminCaller {
     }
 }
 
-pub(crate) async fn admin_caller(
-    app: &App,
-    headers: &HeaderMap,
-    origin: Origin,
-    request_id: String,
-) -> Result<Actor, ApiError> {
+async fn bearer_token(app: &App, headers: &HeaderMap, origin: Origin) -> Result<Token, ApiError> {
     let text = match authorization(headers)? {
         Authorization::Bearer(text) if !text.is_empty() => text,
         _ => {
@@ -70,13 +78,22 @@ pub(crate) async fn admin_caller(
         }
     };
     let token = app.engine.authenticate(text, origin.client).await?;
-    let token = token.ok_or_else(|| {
+    token.ok_or_else(|| {
         ApiError::invalid_admin_token(if text.starts_with("hk_") {
             "This is an API key; an admin token is needed here"
         } else {
             "The admin token is unknown, expired or revoked"
         })
-    })?;
+    })
+}
+
+pub(crate) async fn admin_caller(
+    app: &App,
+    headers: &HeaderMap,
+    origin: Origin,
+    request_id: String,
+) -> Result<Actor, ApiError> {
+    let token = bearer_token(app, headers, origin).await?;
     if token.role == Role::Verifier {
         return Err(ApiError::forbidden("This token's role does not allow this"));
     }

@@ -1,4 +1,4 @@
-//! Admin tokens: create, list, revoke; for operators.
+//! Admin tokens: create, list, revoke, for operators; and each its own, for whoever bears it.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,7 +12,7 @@ use hokusai_store::{Token, TokenFilter};
 
 use crate::app::App;
 use crate::body::JsonObject;
-use crate::caller::AdminCaller;
+use crate::caller::{AdminCaller, BearerToken};
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::routes::ids::Id;
@@ -43,6 +43,11 @@ pub(crate) async fn create(
         token_info: token_info(&issued.token),
     };
     Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// The token that asks.
+pub(crate) async fn current(BearerToken(token): BearerToken) -> Json<TokenInfo> {
+    Json(token_info(&token))
 }
 
 pub(crate) async fn list(
