@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The body of a request for a new key. Fields left out take the service's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,43 @@ pub struct CreateKey {
     /// Whose key it is; operators only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
+}
+
+/// The body of a change to a key. Fields left out stay as they are; `Some(None)` is written as null.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UpdateKey {
+    /// What to call it: 1 to 100 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it may be used for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+    /// Requests an hour: 10 to 100,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit_per_hour: Option<u32>,
+    /// How long it lives from now: 1 to 365 days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_days: Option<u32>,
+    /// Until when it lives: an RFC 3339 time; null: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub expires_at: Option<Option<String>>,
+    /// Addresses and CIDR blocks that it may be used from; empty: anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_ips: Option<Vec<String>>,
+    /// Predictions a month; null: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub monthly_prediction_limit: Option<Option<i64>>,
+    /// The plan that its usage is billed by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billing_plan: Option<String>,
+    /// Anything its owner wants to note, instead of what was noted before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<BTreeMap<String, String>>,
+}
+
+/// A field that is there, even if it is null.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
 }
 
 /// A key, as it is shown.

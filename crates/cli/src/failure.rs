@@ -1,9 +1,13 @@
-//! What a failed command says, and its exit status: 0 done, 1 failed, 2 wrong use.
+//! What a failed command says, and its exit status: 0 done, 1 failed or refused, 2 wrong use, 3 the service
+//! can't be reached, 4 not authorised.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use hokusai_client::Error as ClientError;
 use hokusai_store::OpenError;
+
+use crate::output::{BAD, LABEL, painted};
 
 /// A failed command: what failed, why, and the way out if there is one.
 #[derive(Debug)]
@@ -13,23 +17,79 @@ pub(crate) struct Failure {
     status: u8,
 }
 
+const FAILED: u8 = 1;
+const WRONG_USE: u8 = 2;
+const NOT_REACHABLE: u8 = 3;
+const NOT_AUTHORISED: u8 = 4;
+
 impl Failure {
     /// Something that was asked for wrongly; the same command can't succeed.
     pub(crate) fn wrong_use(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: anyhow::Error::msg(what.into()), hint: Some(hint.into()), status: 2 }
+        Self { what: anyhow::Error::msg(what.into()), hint: Some(hint.into()), status: WRONG_USE }
     }
 
     /// Something that can succeed once the hint was followed.
     pub(crate) fn with_hint(what: impl Into<anyhow::Error>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: Some(hint.into()), status: 1 }
+        Self { what: what.into(), hint: Some(hint.into()), status: FAILED }
+    }
+
+    /// Something that needs a token or key which is not there.
+    pub(crate) fn not_authorised(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: anyhow::Error::msg(what.into()), hint: Some(hint.into()), status: NOT_AUTHORISED }
+    }
+
+    /// A clear no: an invalid key, nothing found, a question answered with no.
+    pub(crate) fn refused(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        let hint = Some(hint.into()).filter(|hint| !hint.is_empty());
+        Self { what: anyhow::Error::msg(what.into()), hint, status: FAILED }
     }
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(what: E) -> Self {
         let what = what.into();
+        if let Some(error) = what.downcast_ref::<ClientError>() {
+            let (status, hint) = client_hint(error);
+            return Self { what, hint, status };
+        }
         let hint = what.downcast_ref::<OpenError>().and_then(open_hint);
-        Self { what, hint, status: 1 }
+        Self { what, hint, status: FAILED }
+    }
+}
+
+fn client_hint(error: &ClientError) -> (u8, Option<String>) {
+    let wait = |retry_after: &Option<std::time::Duration>| {
+        retry_after.map(|wait| format!("try again in {} s", wait.as_secs().max(1)))
+    };
+    match error {
+        ClientError::Unreachable { .. } => {
+            let hint = "check --auth-service-url or HOKUSAI_AUTH_SERVICE_URL, and that the service runs; \
+                        `hokusai dev` starts one to try on this machine";
+            (NOT_REACHABLE, Some(hint.to_owned()))
+        }
+        ClientError::TimedOut { .. } | ClientError::Lost { .. } => {
+            let hint = "it may have been done all the same: `hokusai auth list-keys` shows what there is";
+            (NOT_REACHABLE, Some(hint.to_owned()))
+        }
+        ClientError::NotOurs { .. } => {
+            let hint = "check that --auth-service-url or HOKUSAI_AUTH_SERVICE_URL names the Hokusai service";
+            (NOT_REACHABLE, Some(hint.to_owned()))
+        }
+        ClientError::Unavailable { retry_after, .. } => (NOT_REACHABLE, wait(retry_after)),
+        ClientError::Unauthorized(_) => {
+            let hint = "check HOKUSAI_ADMIN_TOKEN, or run `hokusai auth config init`; \
+                        `hokusai auth config show` says where the token comes from";
+            (NOT_AUTHORISED, Some(hint.to_owned()))
+        }
+        ClientError::Forbidden(_) => {
+            (NOT_AUTHORISED, Some("this needs the token of an operator, or of another user".to_owned()))
+        }
+        ClientError::NotFound(_) => {
+            (FAILED, Some("`hokusai auth list-keys` shows the keys that there are".to_owned()))
+        }
+        ClientError::Invalid { .. } => (WRONG_USE, None),
+        ClientError::Limited { retry_after, .. } => (FAILED, wait(retry_after)),
+        ClientError::Conflict(_) | ClientError::Other(_) => (FAILED, None),
     }
 }
 
@@ -59,11 +119,35 @@ fn open_hint(error: &OpenError) -> Option<String> {
 /// Tells a person what went wrong, on standard error.
 pub(crate) fn report(outcome: Result<(), Failure>) -> ExitCode {
     let Err(failure) = outcome else { return ExitCode::SUCCESS };
-    let mut stderr = io::stderr().lock();
+    if is_broken_pipe(&failure.what) {
+        // Whoever reads has seen enough, as `head` does.
+        return ExitCode::SUCCESS;
+    }
+    let mut stderr = anstream::stderr().lock();
     // There is nobody to tell if standard error is closed.
-    let _ = writeln!(stderr, "error: {:#}", failure.what);
+    let _ = writeln!(stderr, "{}: {:#}", painted("error", BAD), failure.what);
+    if let Some(error) = failure.what.downcast_ref::<ClientError>() {
+        let _ = tell_more(&mut stderr, error);
+    }
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(stderr, "hint: {hint}");
+        let _ = writeln!(stderr, "{}: {hint}", painted("hint", LABEL));
     }
     ExitCode::from(failure.status)
+}
+
+/// Which fields were wrong, and under which id the service's operator finds the request.
+fn tell_more(out: &mut impl io::Write, error: &ClientError) -> io::Result<()> {
+    if let ClientError::Invalid { errors, .. } = error {
+        for wrong in errors {
+            writeln!(out, "  {}: {}", wrong.field, wrong.message)?;
+        }
+    }
+    match error.request_id() {
+        Some(id) => writeln!(out, "request id: {id}"),
+        None => Ok(()),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

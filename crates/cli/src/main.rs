@@ -4,12 +4,14 @@ mod commands;
 mod failure;
 mod files;
 mod logs;
+mod output;
+mod profile;
 mod service;
 mod settings;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,6 +26,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Manage API keys and admin tokens of a service
+    Auth(Box<commands::auth::Args>),
     /// Try the service on this machine: nothing to configure
     Dev(commands::dev::Args),
     /// Run the service
@@ -32,6 +36,8 @@ enum Command {
     Migrate(commands::migrate::Args),
     /// Manage admin tokens directly in the database
     AdminToken(commands::admin_token::Args),
+    /// Print a shell's completions
+    Completions(commands::completions::Args),
 }
 
 fn version() -> &'static str {
@@ -41,10 +47,12 @@ fn version() -> &'static str {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
+        Command::Auth(args) => commands::auth::run(*args),
         Command::Dev(args) => commands::dev::run(&args),
         Command::Serve(args) => commands::serve::run(args),
         Command::Migrate(args) => commands::migrate::run(args),
         Command::AdminToken(args) => commands::admin_token::run(args),
+        Command::Completions(args) => commands::completions::run(&args, &mut Cli::command()),
     };
     failure::report(outcome)
 }

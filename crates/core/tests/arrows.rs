@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("api", &[]),
     ("core", &[]),
     ("store", &["core"]),
     ("engine", &["core", "store"]),
     ("server", &["api", "core", "engine", "store"]),
-    ("cli", &["core", "engine", "server", "store"]),
+    ("cli", &["api", "client", "core", "engine", "server", "store"]),
+    ("client", &["api", "core"]),
     ("bench", &["core", "engine", "store"]),
 ];
 

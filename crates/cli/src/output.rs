@@ -1,0 +1,139 @@
+//! How results look: tables and local times for people, JSON for programs.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use hokusai_core::time::{DAY, Timestamp};
+use jiff::tz::TimeZone;
+
+/// What a command prints on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Good, worth a look, or bad.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const ODD: Style = AnsiColor::Yellow.on_default();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default();
+/// Names of things.
+pub(crate) const LABEL: Style = Style::new().bold();
+
+/// A text in a colour; the stream that it is written to takes the colour away where it does not belong.
+pub(crate) fn painted(text: &str, style: Style) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Columns that take what the others leave; their texts are broken if that is too little.
+const ELASTIC: [&str; 2] = ["NAME", "USER"];
+/// Narrower terminals have no room for whole tables.
+const ROOMY: u16 = 100;
+
+/// Columns of the terminal that standard output is; as many as one likes where it is none.
+pub(crate) fn width() -> u16 {
+    if !io::stdout().is_terminal() {
+        return u16::MAX;
+    }
+    Table::new().width().unwrap_or(80)
+}
+
+/// A table without lines, as wide as the terminal at the most. An id is never broken to fit: it could not be
+/// copied.
+pub(crate) fn table<const N: usize>(heads: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width());
+    table.set_header(heads);
+    for (column, head) in table.column_iter_mut().zip(heads) {
+        column.set_padding((0, 2));
+        if !ELASTIC.contains(&head) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    table
+}
+
+/// Leaves columns out where the terminal has no room for them.
+pub(crate) fn hide_if_narrow(table: &mut Table, columns: &[usize]) {
+    for &column in columns.iter().filter(|_| width() < ROOMY) {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
+    }
+}
+
+/// Writes a table without the blanks that end its lines.
+pub(crate) fn print_table(out: &mut impl Write, table: &Table) -> io::Result<()> {
+    for line in table.to_string().lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// Names and what they stand for, one to a line.
+pub(crate) fn print_facts(out: &mut impl Write, facts: &[(&str, String)]) -> io::Result<()> {
+    let longest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, value) in facts {
+        let line = format!("{LABEL}{name}{LABEL:#}{:blank$}  {value}", "", blank = longest - name.len());
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// `2 hours ago`, `in 30 days`: an RFC 3339 time as people say it.
+pub(crate) fn relative(time: &str, now: Timestamp) -> String {
+    let Some(at) = hokusai_api::time::read(time) else { return time.to_owned() };
+    let seconds = at.saturating_sub(now.0) / 1_000_000;
+    let (size, unit) = match seconds.unsigned_abs() {
+        0..5 => return "now".to_owned(),
+        some @ 5..120 => (some, "second"),
+        some @ 120..7200 => ((some + 30) / 60, "minute"),
+        some @ 7200..172_800 => ((some + 1800) / 3600, "hour"),
+        some => ((some + 43_200) / 86_400, "day"),
+    };
+    let unit = if size == 1 { unit.to_owned() } else { format!("{unit}s") };
+    if seconds < 0 { format!("{size} {unit} ago") } else { format!("in {size} {unit}") }
+}
+
+/// An RFC 3339 time in the zone of this machine, and how far off it is.
+pub(crate) fn local(time: &str, now: Timestamp) -> String {
+    let Some(at) = hokusai_api::time::read(time) else { return time.to_owned() };
+    let Ok(at) = jiff::Timestamp::from_microsecond(at) else { return time.to_owned() };
+    let local = at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z");
+    format!("{local} ({})", relative(time, now))
+}
+
+/// The colour that suits an end in time: red once it is over, yellow in the two weeks before.
+pub(crate) fn end_style(time: &str, now: Timestamp) -> Style {
+    match hokusai_api::time::read(time) {
+        Some(at) if at <= now.0 => BAD,
+        Some(at) if at <= now.0.saturating_add(14 * DAY) => ODD,
+        _ => Style::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_the_largest_unit_that_is_not_coarse() {
+        let now = Timestamp(1_736_937_000_000_000);
+        for (time, told) in [
+            ("2025-01-15T10:30:00Z", "now"),
+            ("2025-01-15T10:29:00Z", "60 seconds ago"),
+            ("2025-01-15T10:32:00Z", "in 2 minutes"),
+            ("2025-01-15T12:30:00Z", "in 2 hours"),
+            ("2025-01-13T10:30:00Z", "2 days ago"),
+            ("2025-02-14T10:30:00Z", "in 30 days"),
+            ("2025-01-18T10:29:59Z", "in 3 days"),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(relative(time, now), told, "{time}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The client of the service's management API: keys, validation and admin tokens, as typed calls.
+//!
+//! A [`Client`] knows one service. It is cheap to clone, and keeps its connections between calls. Every
+//! wait has an end, every answer is bounded in size, and the credential goes to that one service only: no
+//! redirect is followed. What went wrong is an [`Error`] with a variant for each thing that a caller may
+//! do about it; a refused key is no error, but a [`Validation`].
+//!
+//! A call is repeated only if it does no harm (see [`Builder::retries`]): no key is created or rotated
+//! twice, and no unit is spent twice.
+//!
+//! ```no_run
+//! use hokusai_client::api::keys::CreateKey;
+//! use hokusai_client::api::validate::ValidateKey;
+//! use hokusai_client::{Client, KeyQuery, Secret, Validation};
+//!
+//! # async fn example(token: Secret) -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("https://auth.hokus.ai")?.token(token).build()?;
+//!
+//! let wish = CreateKey { name: "Nightly training".into(), ..CreateKey::default() };
+//! let created = client.create_key(&wish).await?;
+//!
+//! let question = ValidateKey { required_scope: Some("model:read".into()), ..ValidateKey::default() };
+//! match client.validate(&Secret::new(created.api_key), &question).await? {
+//!     Validation::Valid { quota, .. } => println!("{} requests are left", quota.remaining),
+//!     Validation::Refused { detail, .. } => println!("refused: {detail}"),
+//!     Validation::Limited { retry_after } => println!("none is left for {retry_after:?}"),
+//! }
+//!
+//! let mut pages = client.keys(&KeyQuery { active_only: true, ..KeyQuery::default() });
+//! while let Some(page) = pages.next().await? {
+//!     for key in page {
+//!         println!("{} {}", key.key_id, key.name);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod admin_tokens;
+mod answer;
+mod builder;
+mod call;
+mod client;
+mod clock;
+mod error;
+mod keys;
+mod pages;
+mod retry;
+mod service_url;
+mod token;
+mod validate;
+
+pub use hokusai_api as api;
+pub use hokusai_core::id::{KeyId, TokenId};
+pub use hokusai_core::secret::Secret;
+pub use hokusai_core::time::Timestamp;
+
+pub use builder::{BuildError, Builder};
+pub use client::{Client, Version};
+pub use error::{Cause, Error, Told};
+pub use keys::KeyQuery;
+pub use pages::{KeyPages, Pages, TokenPages};
+pub use service_url::UrlError;
+pub use validate::{Quota, Validation};
