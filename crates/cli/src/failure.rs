@@ -4,7 +4,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use hokusai_client::Error as ClientError;
+use hokusai_client::{BuildError, Error as ClientError};
 use hokusai_store::OpenError;
 
 use crate::output::{BAD, LABEL, painted};
@@ -52,8 +52,24 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
             let (status, hint) = client_hint(error);
             return Self { what, hint, status };
         }
+        if let Some(error) = what.downcast_ref::<BuildError>() {
+            let (status, hint) = build_hint(error);
+            return Self { what, hint: Some(hint.to_owned()), status };
+        }
         let hint = what.downcast_ref::<OpenError>().and_then(open_hint);
         Self { what, hint, status: FAILED }
+    }
+}
+
+fn build_hint(error: &BuildError) -> (u8, &'static str) {
+    match error {
+        BuildError::Token => (WRONG_USE, "`hokusai auth config show` says where the token comes from"),
+        BuildError::PlainHttp { .. } => {
+            (WRONG_USE, "--allow-plain-http sends tokens all the same, as inside a network of your own")
+        }
+        BuildError::Transport(_) => {
+            (FAILED, "check that this machine has CA certificates, or set SSL_CERT_FILE")
+        }
     }
 }
 

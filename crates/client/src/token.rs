@@ -20,8 +20,9 @@ impl Token {
             value.set_sensitive(true);
             Some(value)
         };
-        let is_token = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-        if !is_token {
+        // The service takes the text after `Bearer` without the blanks around it.
+        let is_token = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') && text.trim() == text;
+        if text.is_empty() || !is_token {
             return None;
         }
         Some(Self { bearer: header(&format!("Bearer {text}"))?, bare: header(text)? })

@@ -18,7 +18,7 @@ mod validate;
 mod whoami;
 
 use clap::Subcommand;
-use hokusai_client::Client;
+use hokusai_client::{Builder, Client};
 use hokusai_core::time::Timestamp;
 use hokusai_engine::Clock;
 
@@ -31,6 +31,9 @@ use crate::service;
 pub(crate) struct Args {
     #[command(flatten)]
     connection: ConnectionArgs,
+    /// Send tokens and keys over plain http to another machine, where anybody in between can read them
+    #[arg(long, global = true)]
+    allow_plain_http: bool,
     #[command(flatten)]
     color: colorchoice_clap::Color,
     #[command(subcommand)]
@@ -65,18 +68,24 @@ enum Action {
 pub(crate) struct Context {
     pub(crate) connection: Connection,
     pub(crate) now: Timestamp,
+    allow_plain_http: bool,
 }
 
 impl Context {
     /// The service, asked with the admin token.
     pub(crate) fn admin(&self) -> Result<Client, Failure> {
         let token = self.connection.admin_token()?.clone();
-        Ok(Client::builder(&self.connection.service_url.value)?.token(token).build()?)
+        Ok(self.builder()?.token(token).build()?)
     }
 
     /// The service, asked without one.
     pub(crate) fn anybody(&self) -> Result<Client, Failure> {
-        Ok(Client::builder(&self.connection.service_url.value)?.build()?)
+        Ok(self.builder()?.build()?)
+    }
+
+    fn builder(&self) -> Result<Builder, Failure> {
+        let builder = Client::builder(&self.connection.service_url.value)?;
+        Ok(if self.allow_plain_http { builder.allow_plain_http() } else { builder })
     }
 }
 
@@ -85,7 +94,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     if let Action::Config(config) = args.action {
         return service::block_on(config::run(config, &args.connection));
     }
-    let context = Context { connection: args.connection.resolve()?, now: Clock::system().now() };
+    let (connection, allow_plain_http) = (args.connection.resolve()?, args.allow_plain_http);
+    let context = Context { connection, now: Clock::system().now(), allow_plain_http };
     service::block_on(async {
         match args.action {
             Action::CreateKey(args) => create_key::run(args, &context).await,

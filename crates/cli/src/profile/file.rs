@@ -72,7 +72,7 @@ impl ConfigPath {
             files::make_private_directory(directory)?;
         }
         let text = document.text();
-        Ok(files::replace_private(&path, text.expose().trim_end_matches('\n'))?)
+        Ok(files::replace_private(&path, text.expose().strip_suffix('\n').unwrap_or_default())?)
     }
 
     /// What to warn of: lines that nobody reads, and others who can read the file.

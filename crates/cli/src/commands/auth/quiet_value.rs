@@ -17,7 +17,7 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Quiet<T> {
         let Self(read) = self;
         read(&value.to_string_lossy()).map_err(|fault| {
             let name = arg.map(ToString::to_string).unwrap_or_default();
-            let what = format!("the value of {name} {fault}");
+            let what = format!("the value of {name} {fault}\n\nFor more information, try '--help'.\n");
             Error::raw(ErrorKind::ValueValidation, what).with_cmd(command)
         })
     }
