@@ -243,8 +243,13 @@ impl Allotment {
     /// known what the store knows.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let is_known = !self.unsure || self.hour.is_none();
-        is_known && self.unspent() == 0 && self.used == self.reported
+        !self.unsure && self.unspent() == 0 && self.used == self.reported
+    }
+
+    /// Whether the store counts units as spent that are not: those who waited for them have left.
+    #[must_use]
+    pub fn is_overcounted(&self) -> bool {
+        self.used < self.reported
     }
 
     /// How the limit stands; `None` before the first answer in this hour.

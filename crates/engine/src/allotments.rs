@@ -168,6 +168,8 @@ impl Account {
             return false;
         }
         self.serve(at, uses);
+        // Some who waited have left: their units are counted as spent until the store is told.
+        self.give_back |= self.allotment.is_overcounted();
         if self.waiting.is_empty() {
             self.short_since = None;
             return false;
@@ -293,6 +295,13 @@ impl Allotments {
         open
     }
 
+    /// The store has no such account (any more): there is nothing to say of it.
+    fn drop_unknown(&self, account: AccountId) {
+        if let Some(mut known) = lock(self.shard(account)).accounts.remove(&account) {
+            known.tell_all(&Err(StoreError::Damaged { what: "account" }));
+        }
+    }
+
     fn settle(&self, mut accounts: Vec<AccountId>) {
         if !accounts.is_empty() {
             let mut pending = lock(&self.pending);
@@ -341,11 +350,13 @@ impl Allotments {
             return None;
         }
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
-        let waiting = u32::try_from(known.waiting.len()).unwrap_or(u32::MAX);
+        known.waiting.retain(|waiter| !waiter.answer.is_closed());
+        let spending = known.waiting.iter().filter(|waiter| waiter.kind == ChargeKind::Spend).count();
         let give_back = std::mem::take(&mut known.give_back);
-        let ask = if waiting > 0 {
-            known.allotment.ask(seq, waiting, now)
-        } else if give_back {
+        let ask = if spending > 0 {
+            known.allotment.ask(seq, u32::try_from(spending).unwrap_or(u32::MAX), now)
+        } else if give_back || !known.waiting.is_empty() {
+            // Whoever only looks needs to know how the limit stands, and no unit.
             known.allotment.give_back(seq, now)
         } else if known.allotment.runs_low(now) {
             known.allotment.ask(seq, 0, now)
@@ -408,8 +419,10 @@ impl Engine {
         match self.store.allot(self.holder, &asks).await {
             Ok(answers) => {
                 for (ask, answer) in asks.iter().zip(&answers) {
-                    // No answer: the account is gone, or a later message was carried out before this one.
-                    self.hear(ask.account, answer.as_ref().ok_or(&StoreError::TimedOut));
+                    match answer {
+                        Some(answer) => self.hear(ask.account, Ok(answer)),
+                        None => self.allotments.drop_unknown(ask.account),
+                    }
                 }
             }
             Err(error) => {

@@ -4,9 +4,12 @@
 //! service that has just started, or is tried with unknown keys, asks its database a few hundred times a
 //! second and not a few thousand.
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use hokusai_core::key::KeyDigest;
+use hokusai_core::time::Elapsed;
 use hokusai_store::{FoundKey, StoreError};
 use tokio::sync::{Notify, oneshot};
 
@@ -20,26 +23,48 @@ const MOST_READERS: usize = 2;
 const AT_ONCE: usize = 64;
 /// The most strangers' look-ups that wait; others are put off.
 const MOST_STRANGERS: usize = 1024;
+/// The most look-ups of others that wait.
+const MOST: usize = 16_384;
+/// A look-up that waited this long for its statement is given up: with a store this slow, work would else
+/// go to those who have left already.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The look-ups that wait for the next statement.
 #[derive(Debug, Default)]
 pub(crate) struct Lookups {
-    waiting: Mutex<Vec<Waiting>>,
+    queues: Mutex<Queues>,
     bell: Notify,
 }
+
+/// Strangers wait behind all others.
+#[derive(Debug, Default)]
+struct Queues {
+    trusted: VecDeque<Waiting>,
+    strangers: VecDeque<Waiting>,
+}
+
+type Answer = Result<Option<FoundKey>, StoreError>;
 
 #[derive(Debug)]
 struct Waiting {
     digest: KeyDigest,
-    answer: oneshot::Sender<Result<Option<FoundKey>, StoreError>>,
+    since: Elapsed,
+    answer: oneshot::Sender<Answer>,
 }
 
 impl Lookups {
-    fn take(&self) -> Vec<Waiting> {
-        let mut waiting = lock(&self.waiting);
-        let count = waiting.len().min(AT_ONCE);
-        let some = waiting.drain(..count).collect();
-        if !waiting.is_empty() {
+    /// What the next statement is about. Whoever left is forgotten, and so is whoever waited too long: to
+    /// them the store did not answer in time.
+    fn take(&self, now: Elapsed) -> Vec<Waiting> {
+        let mut queues = lock(&self.queues);
+        let Queues { trusted, strangers } = &mut *queues;
+        for queue in [&mut *trusted, &mut *strangers] {
+            queue.retain(|waiting| !waiting.answer.is_closed() && now.since(waiting.since) < PATIENCE);
+        }
+        let first = trusted.len().min(AT_ONCE);
+        let then = strangers.len().min(AT_ONCE - first);
+        let some = trusted.drain(..first).chain(strangers.drain(..then)).collect();
+        if !(trusted.is_empty() && strangers.is_empty()) {
             self.bell.notify_one();
         }
         some
@@ -55,11 +80,16 @@ impl Engine {
     ) -> Result<Option<FoundKey>, Declined> {
         let (answer, found) = oneshot::channel();
         {
-            let mut waiting = lock(&self.lookups.waiting);
-            if is_stranger && waiting.len() >= MOST_STRANGERS {
+            let waiting = Waiting { digest: *digest, since: self.clock.elapsed(), answer };
+            let mut queues = lock(&self.lookups.queues);
+            if is_stranger && queues.strangers.len() >= MOST_STRANGERS {
                 return Err(Declined::TooManyLookups);
             }
-            waiting.push(Waiting { digest: *digest, answer });
+            if queues.trusted.len() >= MOST {
+                return Err(Declined::Store(StoreError::TimedOut));
+            }
+            let queue = if is_stranger { &mut queues.strangers } else { &mut queues.trusted };
+            queue.push_back(waiting);
         }
         self.lookups.bell.notify_one();
         Ok(found.await.unwrap_or(Err(StoreError::TimedOut))?)
@@ -73,7 +103,7 @@ impl Engine {
     /// Carries look-ups out, one statement after the other, for as long as the engine lives.
     pub(crate) async fn keep_looking_up(&self) {
         loop {
-            let some = self.lookups.take();
+            let some = self.lookups.take(self.clock.elapsed());
             if some.is_empty() {
                 self.lookups.bell.notified().await;
                 continue;
@@ -86,5 +116,44 @@ impl Engine {
                 let _ = waiting.answer.send(answer);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(queue: &mut VecDeque<Waiting>, text: &str, since: Elapsed) -> oneshot::Receiver<Answer> {
+        let (answer, found) = oneshot::channel();
+        queue.push_back(Waiting { digest: KeyDigest::of(text), since, answer });
+        found
+    }
+
+    fn digests(some: &[Waiting]) -> Vec<KeyDigest> {
+        some.iter().map(|waiting| waiting.digest).collect()
+    }
+
+    #[test]
+    fn strangers_wait_behind_the_others() {
+        let (lookups, now) = (Lookups::default(), Elapsed(0));
+        let mut queues = lock(&lookups.queues);
+        let _stranger = wait(&mut queues.strangers, "stranger", now);
+        let trusted: Vec<_> = (0..AT_ONCE).map(|_| wait(&mut queues.trusted, "trusted", now)).collect();
+        drop(queues);
+        assert_eq!(digests(&lookups.take(now)), vec![KeyDigest::of("trusted"); trusted.len()]);
+        assert_eq!(digests(&lookups.take(now)), [KeyDigest::of("stranger")]);
+        assert!(lookups.take(now).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_looked_up_for_those_who_left_or_waited_too_long() {
+        let (lookups, now) = (Lookups::default(), Elapsed(0));
+        let mut queues = lock(&lookups.queues);
+        drop(wait(&mut queues.trusted, "left", now.after(PATIENCE)));
+        let mut late = wait(&mut queues.trusted, "late", now);
+        let _fresh = wait(&mut queues.strangers, "fresh", Elapsed(1));
+        drop(queues);
+        assert_eq!(digests(&lookups.take(now.after(PATIENCE))), [KeyDigest::of("fresh")]);
+        assert!(late.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
     }
 }

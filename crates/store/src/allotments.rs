@@ -210,6 +210,20 @@ const SETTLE_POSTGRES: &str = postgres_messages!(
         and message.seq > allotments.seq"
 );
 
+/// `$1` accounts, as a JSON array; `$2` now.
+macro_rules! mark_dry {
+    ($accounts:literal) => {
+        concat!(
+            "insert into dry_accounts (account_id, at) select value, $2 from ",
+            $accounts,
+            " where true order by value on conflict (account_id) do update set at = excluded.at
+             where dry_accounts.at <= excluded.at - 250000"
+        )
+    };
+}
+const MARK_DRY_SQLITE: &str = mark_dry!("json_each($1)");
+const MARK_DRY_POSTGRES: &str = mark_dry!("json_array_elements_text($1::json) as accounts (value)");
+
 both! {
     pub(crate) async fn allot(
         db: &here::Db,
@@ -229,6 +243,11 @@ both! {
             .await?;
         let Some(first) = allotted.first() else { return Ok(allotted) };
         let hour = Hour(first.hour);
+        let is_new_hour = first.known_hour < hour.0;
+        if is_new_hour && !here::LOCKS_ROWS {
+            // Before anything is settled by it: each statement is a transaction.
+            name_hour(&mut tx, hour).await?;
+        }
         if asks.iter().any(|ask| ask.ask.hour.is_some_and(|asked| asked < hour)) {
             sqlx::query(here::either(SETTLE_SQLITE, SETTLE_POSTGRES))
                 .bind(db.injected_now())
@@ -238,13 +257,18 @@ both! {
                 .await?;
         }
         mark_dry(&mut tx, asks, &allotted).await?;
-        if first.known_hour < hour.0 {
+        if is_new_hour && here::LOCKS_ROWS {
             // Once in each hour, before anybody is told of it; always the last lock that is taken.
-            let name = "update latest_hour set hour = $1 where hour < $1";
-            sqlx::query(name).bind(hour.0).execute(&mut *tx).await?;
+            name_hour(&mut tx, hour).await?;
         }
         here::end_allotment(tx).await?;
         Ok(allotted)
+    }
+
+    async fn name_hour(tx: &mut here::Connection, hour: Hour) -> Result<(), StoreError> {
+        let name = "update latest_hour set hour = $1 where hour < $1";
+        sqlx::query(name).bind(hour.0).execute(tx).await?;
+        Ok(())
     }
 
     /// Tells the other holders of accounts that want more while others may have unspent units; at most
@@ -254,17 +278,20 @@ both! {
         asks: &[AccountAsk],
         allotted: &[AllottedRow],
     ) -> Result<(), StoreError> {
-        for row in allotted.iter().filter(|row| row.reclaimable && row.living) {
-            let id: AccountId = row.account_id.parse().map_err(damaged("account"))?;
-            let wanted = asks.iter().find(|ask| ask.account == id).map_or(0, |ask| i64::from(ask.ask.want));
-            if row.allotted - row.used >= wanted {
-                continue;
-            }
-            let mark = "insert into dry_accounts (account_id, at) values ($1, $2)
-                on conflict (account_id) do update set at = excluded.at
-                where dry_accounts.at <= excluded.at - 250000";
-            sqlx::query(mark).bind(&row.account_id).bind(row.asked_at).execute(&mut *tx).await?;
-        }
+        let wants: HashMap<String, u32> =
+            asks.iter().map(|ask| (ask.account.to_string(), ask.ask.want)).collect();
+        let is_short = |row: &&AllottedRow| {
+            let wanted = wants.get(&row.account_id).copied().unwrap_or(0);
+            row.reclaimable && row.living && row.allotted - row.used < i64::from(wanted)
+        };
+        let short: Vec<&AllottedRow> = allotted.iter().filter(is_short).collect();
+        let Some(first) = short.first() else { return Ok(()) };
+        let accounts: Vec<String> = short.iter().map(|row| format!("\"{}\"", row.account_id)).collect();
+        sqlx::query(here::either(MARK_DRY_SQLITE, MARK_DRY_POSTGRES))
+            .bind(format!("[{}]", accounts.join(",")))
+            .bind(first.asked_at)
+            .execute(tx)
+            .await?;
         Ok(())
     }
 

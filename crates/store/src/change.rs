@@ -200,7 +200,7 @@ both! {
             here::keys::update(tx, key).await?;
             touched.extend(here::keys::living(tx, key).await?);
         }
-        let joined = writes.new_keys.iter().filter(|new| new.key.rotated_from.is_some());
+        let joined = writes.new_keys.iter().filter(|new| new.key.facts.account != new.key.facts.id.into());
         let mut accounts: Vec<(AccountId, Option<&Key>)> =
             joined.map(|new| (new.key.facts.account, None)).collect();
         accounts.extend(changed.iter().map(|key| (key.facts.account, Some(*key))));

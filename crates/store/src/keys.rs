@@ -293,8 +293,8 @@ fn words<T: ToString>(items: impl Iterator<Item = T>) -> String {
 }
 
 impl Store {
-    /// Looks keys up to judge them, all in one statement; answers in the order of `digests`. A row that
-    /// can't be read spoils its own answer only.
+    /// Looks keys up to judge them, all in one statement; answers in the order of `digests`. A row
+    /// whose values make no sense spoils its own answer only.
     ///
     /// # Errors
     /// [`StoreError`] if the database does not answer.

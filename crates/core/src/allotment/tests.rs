@@ -207,6 +207,20 @@ fn lost_messages_cost_a_waiting_request_one_unit_at_most() {
 }
 
 #[test]
+fn an_account_whose_first_message_was_lost_is_not_begun_anew() {
+    let (mut model, mut allotment, now) = (Model::new(10), Allotment::new(Elapsed(0)), Elapsed(0));
+    let later = now.after(IDLE);
+    let ask = allotment.ask(1, 1, now);
+    model.answer(0, ask, now).unwrap();
+    allotment.lost();
+    assert!(!allotment.can_be_forgotten(later));
+    assert!(allotment.should_settle(later));
+    let ask = allotment.give_back(2, later);
+    allotment.take(&model.answer(0, ask, later).unwrap());
+    assert!(allotment.can_be_forgotten(later));
+}
+
+#[test]
 fn after_a_lost_message_nothing_is_forgotten_that_was_spent() {
     let (mut model, mut allotment, now) = (Model::new(2), Allotment::new(Elapsed(0)), Elapsed(0));
     let ask = allotment.ask(1, 1, now);
