@@ -4,6 +4,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use hokusai_api::errors::FieldError;
 use hokusai_client::{BuildError, Error as ClientError};
 use hokusai_store::OpenError;
 
@@ -84,7 +85,7 @@ fn client_hint(error: &ClientError) -> (u8, Option<String>) {
             (NOT_REACHABLE, Some(hint.to_owned()))
         }
         ClientError::TimedOut { .. } | ClientError::Lost { .. } => {
-            let hint = "it may have been done all the same: `hokusai auth list-keys` shows what there is";
+            let hint = "it may have been done all the same: look what there is before trying again";
             (NOT_REACHABLE, Some(hint.to_owned()))
         }
         ClientError::NotOurs { .. } => {
@@ -101,7 +102,8 @@ fn client_hint(error: &ClientError) -> (u8, Option<String>) {
             (NOT_AUTHORISED, Some("this needs the token of an operator, or of another user".to_owned()))
         }
         ClientError::NotFound(_) => {
-            (FAILED, Some("`hokusai auth list-keys` shows the keys that there are".to_owned()))
+            let hint = "`hokusai auth list-keys` shows the keys that there are, `hokusai auth admin-token list` the tokens";
+            (FAILED, Some(hint.to_owned()))
         }
         ClientError::Invalid { .. } => (WRONG_USE, None),
         ClientError::Limited { retry_after, .. } => (FAILED, wait(retry_after)),
@@ -153,8 +155,9 @@ pub(crate) fn report(outcome: Result<(), Failure>) -> ExitCode {
 
 /// Which fields were wrong, and under which id the service's operator finds the request.
 fn tell_more(out: &mut impl io::Write, error: &ClientError) -> io::Result<()> {
-    if let ClientError::Invalid { errors, .. } = error {
-        for wrong in errors {
+    if let ClientError::Invalid { told, errors } = error {
+        let is_news = |wrong: &&FieldError| !told.detail.contains(&wrong.message);
+        for wrong in errors.iter().filter(is_news) {
             writeln!(out, "  {}: {}", wrong.field, wrong.message)?;
         }
     }

@@ -38,7 +38,7 @@ pub(crate) fn width() -> u16 {
     if !io::stdout().is_terminal() {
         return u16::MAX;
     }
-    Table::new().width().unwrap_or(80)
+    Table::new().width().filter(|columns| *columns > 0).unwrap_or(80)
 }
 
 /// A table without lines, as wide as the terminal at the most. An id is never broken to fit: it could not be

@@ -4,6 +4,7 @@
 //! them count by the hour that the service names in its answers.
 #![cfg(test)]
 
+mod auth;
 mod clock;
 mod crashes;
 mod databases;
@@ -14,6 +15,7 @@ mod http;
 mod limits;
 mod outage;
 mod pooler;
+mod profiles;
 mod program;
 mod proxy;
 mod revocation;
@@ -22,3 +24,4 @@ mod settings;
 mod site;
 mod startup;
 mod tally;
+mod terminal;

@@ -101,6 +101,11 @@ impl Program {
         let status = wait(&mut child);
         Ended { status, output: output.complete() }
     }
+
+    /// Runs it to its end, with standard output and error apart: which is read first, nobody can say.
+    pub(crate) fn run_apart(mut self) -> std::process::Output {
+        self.0.output().unwrap()
+    }
 }
 
 /// The address in the line of the log, or of the greeting, that says that all is ready.

@@ -78,10 +78,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 fn tell(created: &CreatedKey, context: &Context) -> Result<(), Failure> {
     let info = &created.key_info;
     let mut err = anstream::stderr().lock();
-    writeln!(err, "Created {LABEL}{}{LABEL:#} ({}, {}).", info.name, info.environment, created.key_id)?;
+    writeln!(err, "Created {LABEL}{}{LABEL:#}.", info.name)?;
     let expiry = info.expires_at.as_deref().map_or("never".to_owned(), |at| output::local(at, context.now));
     let addresses = if info.allowed_ips.is_empty() { "any".to_owned() } else { info.allowed_ips.join(", ") };
     let facts = [
+        ("id", created.key_id.clone()),
+        ("environment", info.environment.clone()),
         ("scopes", info.scopes.join(", ")),
         ("limit", format!("{} requests an hour", info.rate_limit_per_hour)),
         ("addresses", addresses),

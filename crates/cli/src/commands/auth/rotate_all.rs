@@ -27,12 +27,12 @@ pub(crate) async fn run(plan: Plan, yes: bool, client: &Client, context: &Contex
     let keys = open_ones(&plan, client, &saved).await?;
     let mut err = anstream::stderr();
     if keys.is_empty() {
-        writeln!(err, "There is nothing to rotate: {} keys are saved already.", saved.len())?;
+        writeln!(err, "There is nothing to rotate; {} has {}.", plan.save.display(), counted(saved.len()))?;
         return Ok(());
     }
     output::print_table(&mut err, &list_keys::table(&keys, context))?;
     writeln!(err, "The new keys go to {}.", plan.save.display())?;
-    if !prompt::confirm(&format!("Rotate these {} keys?", keys.len()), yes)? {
+    if !prompt::confirm(&format!("Rotate {}?", counted(keys.len())), yes)? {
         return Err(prompt::left_alone());
     }
     for (number, key) in keys.iter().enumerate() {
@@ -46,7 +46,7 @@ pub(crate) async fn run(plan: Plan, yes: bool, client: &Client, context: &Contex
     if std::io::stderr().is_terminal() {
         write!(err, "\r\x1b[K")?;
     }
-    writeln!(err, "Rotated {} keys; the new ones are in {}.", keys.len(), plan.save.display())?;
+    writeln!(err, "Rotated {}; what is new is in {}.", counted(keys.len()), plan.save.display())?;
     Ok(())
 }
 
@@ -59,4 +59,8 @@ async fn open_ones(plan: &Plan, client: &Client, saved: &SavedKeys) -> Result<Ve
     }
     keys.reverse();
     Ok(keys)
+}
+
+fn counted(keys: usize) -> String {
+    if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") }
 }

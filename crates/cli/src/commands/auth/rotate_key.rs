@@ -26,19 +26,20 @@ pub(crate) struct Args {
     #[arg(long, requires = "save")]
     all: bool,
     /// With --all: only those of this environment
-    #[arg(long, value_name = "NAME", value_parser = values::environment, requires = "all")]
+    #[arg(long, value_name = "NAME", value_parser = values::environment)]
+    #[arg(requires = "all", conflicts_with = "id")]
     environment: Option<String>,
     /// With --all: file for the new keys; with the file of a run that was broken off, goes on with that
-    #[arg(long, value_name = "FILE", requires = "all")]
+    #[arg(long, value_name = "FILE", requires = "all", conflicts_with = "id")]
     save: Option<PathBuf>,
     /// With --all: do not ask first
-    #[arg(long, short, requires = "all")]
+    #[arg(long, short, requires = "all", conflicts_with = "id")]
     yes: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let client = context.admin()?;
-    if let Some(save) = args.save {
+    if let (true, Some(save)) = (args.all, args.save) {
         let plan = rotate_all::Plan { environment: args.environment, grace_hours: args.grace_hours, save };
         return rotate_all::run(plan, args.yes, &client, context).await;
     }
@@ -52,11 +53,13 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 
 fn tell(created: &CreatedKey, context: &Context) -> Result<(), Failure> {
     let mut err = anstream::stderr().lock();
-    writeln!(err, "Rotated {LABEL}{}{LABEL:#}; its new id is {}.", created.key_info.name, created.key_id)?;
+    writeln!(err, "Rotated {LABEL}{}{LABEL:#}.", created.key_info.name)?;
+    let mut facts = vec![("new id", created.key_id.clone())];
     if let Some(previous) = &created.previous_key {
-        let until = output::local(&previous.valid_until, context.now);
-        writeln!(err, "The old key, {}, works until {until}.", previous.key_id)?;
+        facts.push(("old id", previous.key_id.clone()));
+        facts.push(("old key ends", output::local(&previous.valid_until, context.now)));
     }
+    output::print_facts(&mut err, &facts)?;
     writeln!(err, "The new key itself is shown only now: keep it in a safe place.")?;
     Ok(())
 }
