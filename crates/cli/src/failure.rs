@@ -8,7 +8,7 @@ use hokusai_api::errors::FieldError;
 use hokusai_client::{BuildError, Error as ClientError};
 use hokusai_store::OpenError;
 
-use crate::output::{BAD, LABEL, painted};
+use crate::output::{BAD, LABEL, painted, without_secrets};
 
 /// A failed command: what failed, why, and the way out if there is one.
 #[derive(Debug)]
@@ -32,6 +32,11 @@ impl Failure {
     /// Something that can succeed once the hint was followed.
     pub(crate) fn with_hint(what: impl Into<anyhow::Error>, hint: impl Into<String>) -> Self {
         Self { what: what.into(), hint: Some(hint.into()), status: FAILED }
+    }
+
+    /// The same failure with another hint.
+    pub(crate) fn with_way_out(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 
     /// Something that needs a token or key which is not there.
@@ -143,14 +148,22 @@ pub(crate) fn report(outcome: Result<(), Failure>) -> ExitCode {
     }
     let mut stderr = anstream::stderr().lock();
     // There is nobody to tell if standard error is closed.
-    let _ = writeln!(stderr, "{}: {:#}", painted("error", BAD), failure.what);
+    let _ =
+        writeln!(stderr, "{}: {}", painted("error", BAD), without_secrets(&format!("{:#}", failure.what)));
     if let Some(error) = failure.what.downcast_ref::<ClientError>() {
         let _ = tell_more(&mut stderr, error);
     }
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(stderr, "{}: {hint}", painted("hint", LABEL));
+        let _ = writeln!(stderr, "{}: {}", painted("hint", LABEL), without_secrets(hint));
     }
     ExitCode::from(failure.status)
+}
+
+/// Tells what is wrong with the command line. What was given in a wrong place may be a secret.
+pub(crate) fn report_usage(refusal: &clap::Error) -> ExitCode {
+    // There is nobody to tell if standard error is closed.
+    let _ = write!(anstream::stderr(), "{}", without_secrets(&refusal.render().ansi().to_string()));
+    ExitCode::from(WRONG_USE)
 }
 
 /// Which fields were wrong, and under which id the service's operator finds the request.

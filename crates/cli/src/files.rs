@@ -41,7 +41,7 @@ pub(crate) fn propose_private(path: &Path, secret: &str) -> anyhow::Result<()> {
 
 /// Writes a secret in place of what the file held before.
 pub(crate) fn replace_private(path: &Path, secret: &str) -> anyhow::Result<()> {
-    let fresh = path.with_added_extension("new");
+    let fresh = path.with_added_extension(format!("new.{}", std::process::id()));
     let _ = fs::remove_file(&fresh);
     write_private(&fresh, secret)?;
     fs::rename(&fresh, path).with_context(|| format!("can't write {}", path.display()))

@@ -45,7 +45,11 @@ fn version() -> &'static str {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help) if !help.use_stderr() => help.exit(),
+        Err(refusal) => return failure::report_usage(&refusal),
+    };
     let outcome = match cli.command {
         Command::Auth(args) => commands::auth::run(*args),
         Command::Dev(args) => commands::dev::run(&args),

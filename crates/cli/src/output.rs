@@ -23,6 +23,9 @@ pub(crate) const BAD: Style = AnsiColor::Red.on_default();
 /// Names of things.
 pub(crate) const LABEL: Style = Style::new().bold();
 
+/// Characters behind the beginning of a key or token from which on it is not repeated.
+const SHORTEST_SECRET: usize = 12;
+
 /// A text in a colour; the stream that it is written to takes the colour away where it does not belong.
 pub(crate) fn painted(text: &str, style: Style) -> String {
     format!("{style}{text}{style:#}")
@@ -74,11 +77,45 @@ pub(crate) fn print_table(out: &mut impl Write, table: &Table) -> io::Result<()>
     Ok(())
 }
 
+/// A text that somebody else chose, as it can be shown: what would move the cursor, turn the direction of
+/// writing, or not be seen is written out, so that no name looks like another or like more than a name.
+pub(crate) fn shown(text: &str) -> String {
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    text.chars().map(|c| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
+/// A text without the keys and tokens in it: of each, only what it begins with.
+pub(crate) fn without_secrets(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_part) {
+        let (before, from) = rest.split_at(start);
+        let (word, after) = from.split_at(from.find(|c| !is_part(c)).unwrap_or(from.len()));
+        let prefix = ["hk_live_", "hk_test_", "hk_dev_", "hka_"]
+            .into_iter()
+            .find(|prefix| word.strip_prefix(prefix).is_some_and(|secret| secret.len() >= SHORTEST_SECRET));
+        out.push_str(before);
+        match prefix {
+            Some(prefix) => out.extend([prefix, "…"]),
+            None => out.push_str(word),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
 /// Names and what they stand for, one to a line.
 pub(crate) fn print_facts(out: &mut impl Write, facts: &[(&str, String)]) -> io::Result<()> {
     let longest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in facts {
-        let line = format!("{LABEL}{name}{LABEL:#}{:blank$}  {value}", "", blank = longest - name.len());
+        let line =
+            format!("{LABEL}{name}{LABEL:#}{:blank$}  {}", "", shown(value), blank = longest - name.len());
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
@@ -119,6 +156,18 @@ pub(crate) fn end_style(time: &str, now: Timestamp) -> Style {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_name_moves_the_cursor_or_turns_the_writing() {
+        assert_eq!(shown("a\u{1b}[31mb\nc\u{202e}d\u{200b}"), "a\\u{1b}[31mb\\u{a}c\\u{202e}d\\u{200b}");
+        assert_eq!(shown("Größe 👩‍🔬 שלום"), "Größe 👩‍🔬 שלום");
+    }
+
+    #[test]
+    fn of_a_secret_only_the_beginning_is_left() {
+        let text = "unexpected 'hk_live_0123456789abcdef' and https://hka_0123456789abcdef, not hk_live_x";
+        assert_eq!(without_secrets(text), "unexpected 'hk_live_…' and https://hka_…, not hk_live_x");
+    }
 
     #[test]
     fn times_are_told_in_the_largest_unit_that_is_not_coarse() {

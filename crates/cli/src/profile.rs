@@ -35,6 +35,9 @@ pub(crate) struct ConnectionArgs {
     /// Service to speak to [env: HOKUSAI_AUTH_SERVICE_URL]
     #[arg(long, global = true, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     auth_service_url: Option<String>,
+    /// Send tokens and keys over plain http to another machine, where anybody in between can read them
+    #[arg(long, global = true)]
+    pub(crate) allow_plain_http: bool,
 }
 
 /// Where a value comes from.

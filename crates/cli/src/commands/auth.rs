@@ -31,9 +31,6 @@ use crate::service;
 pub(crate) struct Args {
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// Send tokens and keys over plain http to another machine, where anybody in between can read them
-    #[arg(long, global = true)]
-    allow_plain_http: bool,
     #[command(flatten)]
     color: colorchoice_clap::Color,
     #[command(subcommand)]
@@ -94,7 +91,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     if let Action::Config(config) = args.action {
         return service::block_on(config::run(config, &args.connection));
     }
-    let (connection, allow_plain_http) = (args.connection.resolve()?, args.allow_plain_http);
+    let (connection, allow_plain_http) = (args.connection.resolve()?, args.connection.allow_plain_http);
     let context = Context { connection, now: Clock::system().now(), allow_plain_http };
     service::block_on(async {
         match args.action {

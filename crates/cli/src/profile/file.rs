@@ -68,6 +68,10 @@ impl ConfigPath {
     pub(crate) fn write(&self, document: &Document) -> Result<(), Failure> {
         // A link to the file stays a link.
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        if fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+            let what = format!("{} is no file that can be replaced", self.shown);
+            return Err(Failure::wrong_use(what, "name another with HOKUSAI_CLIENT_CONFIG"));
+        }
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             files::make_private_directory(directory)?;
         }

@@ -404,7 +404,8 @@ fn a_token_that_does_not_work_is_saved_only_if_somebody_says_so() {
     ");
     assert_snapshot!(init("http://auth.example.com", &[]), @"
     error: URL is plain http, which anybody in between can read; use https
-    exit 1
+    hint: --allow-plain-http sends tokens all the same, as inside a network of your own
+    exit 2
     ");
     assert!(!home.file().exists());
     assert_snapshot!(init(&url, &["--yes"]), @"

@@ -79,8 +79,14 @@ async fn create(wish: &CreateToken, context: &Context) -> Result<(), Failure> {
     let info = &created.token_info;
     let mut err = anstream::stderr();
     // The token is printed even if nobody can be told of it.
-    let _ =
-        writeln!(err, "Created {} ({} for {}, {}).", info.name, info.role, info.user_id, created.token_id);
+    let _ = writeln!(
+        err,
+        "Created {} ({} for {}, {}).",
+        output::shown(&info.name),
+        info.role,
+        info.user_id,
+        created.token_id
+    );
     let _ = writeln!(err, "The token itself is shown only now: keep it in a safe place.");
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", created.token).and_then(|()| out.flush()).map_err(|error| {
@@ -119,7 +125,7 @@ fn print_table(
         };
         table.add_row([
             token.token_id.clone(),
-            token.name.clone(),
+            output::shown(&token.name),
             token.token_prefix.clone(),
             token.user_id.clone(),
             token.role.clone(),

@@ -78,7 +78,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 fn tell(created: &CreatedKey, context: &Context) -> Result<(), Failure> {
     let info = &created.key_info;
     let mut err = anstream::stderr().lock();
-    writeln!(err, "Created {LABEL}{}{LABEL:#}.", info.name)?;
+    writeln!(err, "Created {LABEL}{}{LABEL:#}.", output::shown(&info.name))?;
     let expiry = info.expires_at.as_deref().map_or("never".to_owned(), |at| output::local(at, context.now));
     let addresses = if info.allowed_ips.is_empty() { "any".to_owned() } else { info.allowed_ips.join(", ") };
     let facts = [

@@ -5,6 +5,7 @@ use hokusai_client::{Client, KeyQuery};
 use hokusai_core::id::KeyId;
 
 use crate::failure::Failure;
+use crate::output;
 
 /// The least that is read of an id.
 const LEAST: usize = 8;
@@ -47,7 +48,10 @@ pub(crate) async fn whole(text: &str, client: &Client) -> Result<KeyId, Failure>
         }
         [one] => Ok(one.key_id.parse()?),
         several => {
-            let some = several.iter().take(NAMED).map(|key| format!("{} ({})", key.key_id, key.name));
+            let some = several
+                .iter()
+                .take(NAMED)
+                .map(|key| format!("{} ({})", key.key_id, output::shown(&key.name)));
             let some: Vec<String> = some.collect();
             let what = format!("{} keys have an id that begins with {text}", several.len());
             Err(Failure::refused(what, format!("write more of it: {}", some.join(", "))))

@@ -100,7 +100,7 @@ pub(crate) fn table(keys: &[KeyInfo], context: &Context) -> Table {
             key.expires_at.as_deref().map(|end| output::end_style(end, context.now)).unwrap_or_default();
         table.add_row([
             key.key_id.chars().take(shortest).collect(),
-            key.name.clone(),
+            output::shown(&key.name),
             key.key_prefix.clone(),
             output::painted(&key.status, status_style(&key.status)),
             usage(key),

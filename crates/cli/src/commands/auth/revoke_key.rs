@@ -36,7 +36,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
     for key in keys {
         client.revoke_key(key.key_id.parse()?).await?;
-        writeln!(anstream::stdout(), "Revoked {} ({}).", key.key_id, key.name)?;
+        writeln!(anstream::stdout(), "Revoked {} ({}).", key.key_id, output::shown(&key.name))?;
     }
     Ok(())
 }

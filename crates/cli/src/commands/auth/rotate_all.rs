@@ -37,10 +37,17 @@ pub(crate) async fn run(plan: Plan, yes: bool, client: &Client, context: &Contex
     }
     for (number, key) in keys.iter().enumerate() {
         if std::io::stderr().is_terminal() {
-            write!(err, "\r{} of {}: {}\x1b[K", number + 1, keys.len(), key.name)?;
+            write!(err, "\r{} of {}: {}\x1b[K", number + 1, keys.len(), output::shown(&key.name))?;
             err.flush()?;
         }
-        let created = client.rotate_key(key.key_id.parse()?, plan.grace_hours).await?;
+        let rotated = client.rotate_key(key.key_id.parse()?, plan.grace_hours).await;
+        let created = rotated.map_err(|error| {
+            let way_out = format!(
+                "{number} of {} were rotated; the same command, with the same file, goes on with the rest",
+                keys.len()
+            );
+            Failure::from(error).with_way_out(way_out)
+        })?;
         saved.add(&created)?;
     }
     if std::io::stderr().is_terminal() {

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 
 fn tell(created: &CreatedKey, context: &Context) -> Result<(), Failure> {
     let mut err = anstream::stderr().lock();
-    writeln!(err, "Rotated {LABEL}{}{LABEL:#}.", created.key_info.name)?;
+    writeln!(err, "Rotated {LABEL}{}{LABEL:#}.", output::shown(&created.key_info.name))?;
     let mut facts = vec![("new id", created.key_id.clone())];
     if let Some(previous) = &created.previous_key {
         facts.push(("old id", previous.key_id.clone()));

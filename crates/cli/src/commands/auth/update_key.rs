@@ -7,7 +7,7 @@ use hokusai_api::keys::UpdateKey;
 use crate::commands::auth::quiet_value::Quiet;
 use crate::commands::auth::{Context, key_ids, key_values as values, show_key};
 use crate::failure::Failure;
-use crate::output::{Format, LABEL};
+use crate::output::{self, Format, LABEL};
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("changes").required(true).multiple(true).args([
@@ -61,7 +61,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let id = key_ids::whole(&args.id, &client).await?;
     let format = args.format;
     let key = client.update_key(id, &change(args)).await?;
-    writeln!(anstream::stderr(), "Changed {LABEL}{}{LABEL:#}.", key.name)?;
+    writeln!(anstream::stderr(), "Changed {LABEL}{}{LABEL:#}.", output::shown(&key.name))?;
     show_key::print(&key, format, context)
 }
 

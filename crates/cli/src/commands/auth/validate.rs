@@ -42,7 +42,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         None => context.connection.api_key()?.clone(),
     };
     if key.expose().is_empty() {
-        return Err(Failure::wrong_use(
+        return Err(Failure::not_authorised(
             "the key is empty",
             "set HOKUSAI_API_KEY, or write it to standard input and give --key -",
         ));
@@ -112,7 +112,7 @@ fn print_json(validation: &Validation) -> Result<(), Failure> {
         Validation::Valid { key, .. } => serde_json::to_value(key)?,
         Validation::Refused { code, detail } => json!({"is_valid": false, "code": code, "detail": detail}),
         Validation::Limited { retry_after } => {
-            json!({"is_valid": false, "detail": "Rate limit exceeded", "retry_after_seconds": retry_after.as_secs()})
+            json!({"is_valid": false, "code": "rate_limited", "detail": "Rate limit exceeded", "retry_after_seconds": retry_after.as_secs()})
         }
     };
     Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&value)?)?)

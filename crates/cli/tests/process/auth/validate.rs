@@ -59,7 +59,7 @@ fn a_key_can_come_from_standard_input_or_the_command_line() {
     --- stderr
     error: the key is empty
     hint: set HOKUSAI_API_KEY, or write it to standard input and give --key -
-    --- exit 2
+    --- exit 4
     ");
 }
 

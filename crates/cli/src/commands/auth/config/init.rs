@@ -71,7 +71,7 @@ async fn init(args: &Args, connection: &ConnectionArgs) -> Result<(), Failure> {
     } else {
         known.take()?
     };
-    try_token(&draft, args.yes).await?;
+    try_token(&draft, connection.allow_plain_http, args.yes).await?;
     // Somebody may have changed the file in the meantime.
     let mut document = file.read()?;
     draft.write(&profile, &mut document);
@@ -148,8 +148,8 @@ async fn ask_secret(name: &str, known: Option<&Sourced<Secret>>) -> Result<Optio
 }
 
 /// Asks the service whether it takes the token; if not, goes on only if somebody wants that.
-async fn try_token(draft: &Draft, yes: bool) -> Result<(), Failure> {
-    let Err(trouble) = list_a_key(draft).await else {
+async fn try_token(draft: &Draft, allow_plain_http: bool, yes: bool) -> Result<(), Failure> {
+    let Err(trouble) = list_a_key(draft, allow_plain_http).await else {
         return Ok(writeln!(io::stderr(), "{} accepts the token.", draft.service_url)?);
     };
     if !yes && !person::is_there() {
@@ -159,8 +159,9 @@ async fn try_token(draft: &Draft, yes: bool) -> Result<(), Failure> {
     if yes || person::agrees("Save it all the same?").await? { Ok(()) } else { Err(left_alone()) }
 }
 
-async fn list_a_key(draft: &Draft) -> anyhow::Result<()> {
-    let client = Client::builder(&draft.service_url)?.token(draft.admin_token.clone()).build()?;
+async fn list_a_key(draft: &Draft, allow_plain_http: bool) -> anyhow::Result<()> {
+    let builder = Client::builder(&draft.service_url)?.token(draft.admin_token.clone());
+    let client = if allow_plain_http { builder.allow_plain_http() } else { builder }.build()?;
     match client.keys(&KeyQuery { page_size: Some(1), ..KeyQuery::default() }).next().await {
         // A verifier's token is known, but may not list keys.
         Ok(_) | Err(Error::Forbidden(_)) => Ok(()),
