@@ -144,6 +144,11 @@ pub(crate) fn local(time: &str, now: Timestamp) -> String {
     format!("{local} ({})", relative(time, now))
 }
 
+/// A time told by one of the above, or that there is none.
+pub(crate) fn or_never(time: Option<&str>, tell: fn(&str, Timestamp) -> String, now: Timestamp) -> String {
+    time.map_or_else(|| "never".to_owned(), |time| tell(time, now))
+}
+
 /// The colour that suits an end in time: red once it is over, yellow in the two weeks before.
 pub(crate) fn end_style(time: &str, now: Timestamp) -> Style {
     match hokusai_api::time::read(time) {

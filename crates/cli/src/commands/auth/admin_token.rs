@@ -130,7 +130,7 @@ fn print_table(
             token.user_id.clone(),
             token.role.clone(),
             status,
-            ends.map_or("never".to_owned(), |at| output::relative(at, now)),
+            output::or_never(ends, output::relative, now),
         ]);
     }
     output::print_table(out, &table)

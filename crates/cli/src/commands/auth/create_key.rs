@@ -79,7 +79,7 @@ fn tell(created: &CreatedKey, context: &Context) -> Result<(), Failure> {
     let info = &created.key_info;
     let mut err = anstream::stderr().lock();
     writeln!(err, "Created {LABEL}{}{LABEL:#}.", output::shown(&info.name))?;
-    let expiry = info.expires_at.as_deref().map_or("never".to_owned(), |at| output::local(at, context.now));
+    let expiry = output::or_never(info.expires_at.as_deref(), output::local, context.now);
     let addresses = if info.allowed_ips.is_empty() { "any".to_owned() } else { info.allowed_ips.join(", ") };
     let facts = [
         ("id", created.key_id.clone()),

@@ -93,9 +93,7 @@ pub(crate) fn table(keys: &[KeyInfo], context: &Context) -> Table {
     let mut table = output::table(["ID", "NAME", "KEY", "STATUS", "THIS HOUR", "EXPIRES", "LAST USED"]);
     output::hide_if_narrow(&mut table, &[2]);
     for key in keys {
-        let ago = |time: &Option<String>| {
-            time.as_deref().map_or("never".to_owned(), |time| output::relative(time, context.now))
-        };
+        let ago = |time: &Option<String>| output::or_never(time.as_deref(), output::relative, context.now);
         let end =
             key.expires_at.as_deref().map(|end| output::end_style(end, context.now)).unwrap_or_default();
         table.add_row([

@@ -19,7 +19,12 @@ pub(crate) fn confirm(question: &str, yes: bool) -> Result<bool, Failure> {
     write!(anstream::stderr(), "{question} [y/N] ")?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    Ok(is_yes(&answer))
+}
+
+/// Whether this answer is a clear yes.
+pub(crate) fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 /// What is said after a no.

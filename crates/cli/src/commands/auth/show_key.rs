@@ -61,8 +61,8 @@ fn facts(key: &KeyInfo, context: &Context) -> Vec<(&'static str, String)> {
         ("billing plan", key.billing_plan.clone()),
         ("notes", notes.join(", ")),
         ("created", time(&key.created_at)),
-        ("expires", key.expires_at.as_deref().map_or("never".to_owned(), time)),
-        ("last used", key.last_used_at.as_deref().map_or("never".to_owned(), time)),
+        ("expires", output::or_never(key.expires_at.as_deref(), output::local, context.now)),
+        ("last used", output::or_never(key.last_used_at.as_deref(), output::local, context.now)),
     ];
     let later = [
         ("revoked", key.revoked_at.as_deref().map(time)),

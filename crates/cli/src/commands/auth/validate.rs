@@ -98,10 +98,7 @@ fn print(key: &ValidatedKey, quota: Quota, context: &Context) -> Result<(), Fail
                 output::relative(&resets_at, context.now)
             ),
         ),
-        (
-            "expires",
-            key.expires_at.as_deref().map_or("never".to_owned(), |at| output::local(at, context.now)),
-        ),
+        ("expires", output::or_never(key.expires_at.as_deref(), output::local, context.now)),
     ];
     output::print_facts(&mut out, &facts)?;
     Ok(out.flush()?)

@@ -22,7 +22,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
     let connection = &context.connection;
     let source = connection.admin_token.as_ref().map(|token| token.source.to_string()).unwrap_or_default();
-    let expires = token.expires_at.as_deref().map_or("never".to_owned(), |at| output::local(at, context.now));
+    let expires = output::or_never(token.expires_at.as_deref(), output::local, context.now);
     let facts = [
         ("service", format!("{} (from {})", connection.service_url.value, connection.service_url.source)),
         ("user", token.user_id),

@@ -9,6 +9,7 @@ use hokusai_core::secret::Secret;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::sync::oneshot;
 
+use crate::commands::auth::prompt::is_yes;
 use crate::failure::Failure;
 
 /// Whether somebody sees a question and can answer it.
@@ -30,8 +31,7 @@ pub(super) async fn secret(question: &str) -> Result<Secret, Failure> {
 
 /// Whether the answer is a clear yes.
 pub(super) async fn agrees(question: &str) -> Result<bool, Failure> {
-    let answer = line(&format!("{question} [y/N] ")).await?;
-    Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+    Ok(is_yes(&line(&format!("{question} [y/N] ")).await?))
 }
 
 async fn answer(question: &str) -> Result<Secret, Failure> {
