@@ -2,8 +2,10 @@
 
 #![expect(clippy::print_stdout, reason = "figures are this program's output")]
 
+mod bare;
 mod fill;
 mod load;
+mod usage;
 
 use clap::Parser;
 
@@ -14,6 +16,8 @@ enum Bench {
     Fill(fill::Args),
     /// Validate random ones of these keys, and say how long it took
     Load(load::Args),
+    /// Report usage to a running service, next to a loop of bare inserts; then read it
+    Usage(usage::Args),
 }
 
 #[tokio::main]
@@ -21,5 +25,6 @@ async fn main() -> anyhow::Result<()> {
     match Bench::parse() {
         Bench::Fill(args) => fill::run(args).await,
         Bench::Load(args) => load::run(args).await,
+        Bench::Usage(args) => usage::run(args).await,
     }
 }

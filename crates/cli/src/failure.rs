@@ -112,13 +112,17 @@ fn client_hint(error: &ClientError) -> (u8, Option<String>) {
         }
         ClientError::Invalid { .. } => (WRONG_USE, None),
         ClientError::Limited { retry_after, .. } => (FAILED, wait(retry_after)),
-        ClientError::Conflict(_) | ClientError::Other(_) => (FAILED, None),
+        ClientError::Conflict(_) | ClientError::PastLimit(_) | ClientError::Other(_) => (FAILED, None),
     }
 }
 
 fn open_hint(error: &OpenError) -> Option<String> {
     let hint = match error {
         OpenError::Url => "--database takes sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME",
+        OpenError::Absent { .. } => "--database names the database; `hokusai serve` makes a new one",
+        OpenError::OlderSchema { .. } => {
+            "start this version of the service on it first, or run `hokusai migrate`"
+        }
         OpenError::InUse { .. } => {
             "stop the other process first; to run several nodes, use PostgreSQL (--database postgres://…)"
         }

@@ -1,5 +1,6 @@
 //! The binary `hokusai`: reads the command line and hands over to one command.
 
+mod bar;
 mod commands;
 mod failure;
 mod files;
@@ -36,6 +37,10 @@ enum Command {
     Migrate(commands::migrate::Args),
     /// Manage admin tokens directly in the database
     AdminToken(commands::admin_token::Args),
+    /// Read and verify the audit log directly in the database
+    Audit(Box<commands::audit::Args>),
+    /// Check the figures of usage directly in the database, also while the service runs
+    Usage(Box<commands::usage::Args>),
     /// Print a shell's completions
     Completions(commands::completions::Args),
 }
@@ -56,6 +61,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(args),
         Command::Migrate(args) => commands::migrate::run(args),
         Command::AdminToken(args) => commands::admin_token::run(args),
+        Command::Audit(args) => commands::audit::run(*args),
+        Command::Usage(args) => commands::usage::run(*args),
         Command::Completions(args) => commands::completions::run(&args, &mut Cli::command()),
     };
     failure::report(outcome)

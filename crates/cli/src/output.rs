@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write};
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use hokusai_core::billing::Money;
 use hokusai_core::time::{DAY, Timestamp};
 use jiff::tz::TimeZone;
 
@@ -47,22 +48,32 @@ pub(crate) fn width() -> u16 {
 /// A table without lines, as wide as the terminal at the most. An id is never broken to fit: it could not be
 /// copied.
 pub(crate) fn table<const N: usize>(heads: [&str; N]) -> Table {
+    table_of(&heads, width())
+}
+
+/// The same for a terminal of so many columns.
+pub(crate) fn table_of(heads: &[&str], width: u16) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width());
-    table.set_header(heads);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    table.set_header(heads.iter().copied());
     for (column, head) in table.column_iter_mut().zip(heads) {
         column.set_padding((0, 2));
-        if !ELASTIC.contains(&head) {
+        if !ELASTIC.contains(head) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
     table
 }
 
+/// Whether a terminal of so many columns has room for whole tables.
+pub(crate) fn is_roomy(width: u16) -> bool {
+    width >= ROOMY
+}
+
 /// Leaves columns out where the terminal has no room for them.
 pub(crate) fn hide_if_narrow(table: &mut Table, columns: &[usize]) {
-    for &column in columns.iter().filter(|_| width() < ROOMY) {
+    for &column in columns.iter().filter(|_| !is_roomy(width())) {
         if let Some(column) = table.column_mut(column) {
             column.set_constraint(ColumnConstraint::Hidden);
         }
@@ -110,6 +121,16 @@ pub(crate) fn without_secrets(text: &str) -> String {
     out
 }
 
+/// A JSON array with each element on a line of its own.
+pub(crate) fn print_json_lines<T: serde::Serialize>(out: &mut impl Write, elements: &[T]) -> io::Result<()> {
+    let mut before = "[";
+    for element in elements {
+        write!(out, "{before}\n  {}", serde_json::to_string(element)?)?;
+        before = ",";
+    }
+    writeln!(out, "{}", if elements.is_empty() { "[]" } else { "\n]" })
+}
+
 /// Names and what they stand for, one to a line.
 pub(crate) fn print_facts(out: &mut impl Write, facts: &[(&str, String)]) -> io::Result<()> {
     let longest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -119,6 +140,46 @@ pub(crate) fn print_facts(out: &mut impl Write, facts: &[(&str, String)]) -> io:
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// Text pieces with commas between them, in lines that the terminal has room for.
+pub(crate) fn print_pieces(out: &mut impl Write, pieces: &[String]) -> io::Result<()> {
+    let mut line = String::new();
+    for (number, piece) in pieces.iter().enumerate() {
+        let piece = if number + 1 < pieces.len() { format!("{piece},") } else { piece.clone() };
+        if !line.is_empty() && line.len() + 1 + piece.len() > usize::from(width()) {
+            writeln!(out, "{}", painted(&line, LABEL))?;
+            line.clear();
+        }
+        line += if line.is_empty() { "" } else { " " };
+        line += &piece;
+    }
+    writeln!(out, "{}", painted(&line, LABEL))
+}
+
+/// `1 request`, `2 requests`.
+pub(crate) fn counted(number: i64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `$0.00`, `$0.012`: all digits that say something, and at least the cents.
+pub(crate) fn dollars(money: Money) -> String {
+    let text = money.to_string();
+    let (sign, text) = text.strip_prefix('-').map_or(("", text.as_str()), |rest| ("-", rest));
+    let cents = text.find('.').map_or(text.len(), |point| point + 3);
+    let (kept, rest) = text.split_at(cents);
+    format!("{sign}${kept}{}", rest.trim_end_matches('0'))
+}
+
+/// `850 ms`, `12.5 s`, `3 min 20 s`, `5 h 10 min`: a time that something took.
+pub(crate) fn duration(ms: i64) -> String {
+    let seconds = ms / 1000;
+    match seconds {
+        ..1 => format!("{ms} ms"),
+        1..120 => format!("{seconds}.{} s", ms % 1000 / 100),
+        120..7200 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
 }
 
 /// `2 hours ago`, `in 30 days`: an RFC 3339 time as people say it.
@@ -142,6 +203,17 @@ pub(crate) fn local(time: &str, now: Timestamp) -> String {
     let Ok(at) = jiff::Timestamp::from_microsecond(at) else { return time.to_owned() };
     let local = at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z");
     format!("{local} ({})", relative(time, now))
+}
+
+/// An RFC 3339 time as it is told in a table: to the second in the zone of this machine, if there is room.
+pub(crate) fn stamp(time: &str, now: Timestamp) -> String {
+    let at = hokusai_api::time::read(time).and_then(|at| jiff::Timestamp::from_microsecond(at).ok());
+    match at {
+        Some(at) if width() >= ROOMY => {
+            at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+        }
+        _ => relative(time, now),
+    }
 }
 
 /// A time told by one of the above, or that there is none.
@@ -172,6 +244,35 @@ mod tests {
     fn of_a_secret_only_the_beginning_is_left() {
         let text = "unexpected 'hk_live_0123456789abcdef' and https://hka_0123456789abcdef, not hk_live_x";
         assert_eq!(without_secrets(text), "unexpected 'hk_live_…' and https://hka_…, not hk_live_x");
+    }
+
+    #[test]
+    fn money_is_told_to_the_last_digit_that_says_something() {
+        for (micros, told) in [
+            (0, "$0.00"),
+            (12_000, "$0.012"),
+            (1, "$0.000001"),
+            (1_500_000, "$1.50"),
+            (1_234_567_890_000, "$1234567.89"),
+            (-1_000_001, "-$1.000001"),
+            (i64::MAX, "$9223372036854.775807"),
+        ] {
+            assert_eq!(dollars(Money(micros)), told);
+        }
+    }
+
+    #[test]
+    fn what_something_took_is_told_in_units_that_fit() {
+        for (ms, told) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (12_599, "12.5 s"),
+            (200_000, "3 min 20 s"),
+            (18_600_000, "5 h 10 min"),
+            (1_000_000_000, "277 h 46 min"),
+        ] {
+            assert_eq!(duration(ms), told);
+        }
     }
 
     #[test]

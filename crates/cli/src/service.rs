@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hokusai_core::audit::AuditKey;
+use hokusai_core::billing::Plans;
 use hokusai_core::id::Epoch;
 use hokusai_core::policy::canonical_service;
-use hokusai_engine::{Clock, Engine, EngineOptions, Jobs};
-use hokusai_server::{App, AppOptions, ListenOptions, Listener, Tls, install_metrics, router};
-use hokusai_store::{NowFn, Store, StoreOptions};
+use hokusai_core::usage::DEFAULT_RETENTION_DAYS;
+use hokusai_engine::{AlertThresholds, Clock, Engine, EngineOptions, Jobs};
+use hokusai_server::{App, AppOptions, ListenOptions, Listener, Tls, install_metrics, loopback, router};
+use hokusai_store::{NowFn, ReadOptions, Store, StoreOptions};
+use ipnet::IpNet;
 use rand::Rng as _;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -26,6 +29,8 @@ pub(crate) const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4658);
 /// How long an operation of the store may take.
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long somebody who only reads waits for it.
+const READING_TIMEOUT: Duration = Duration::from_secs(60);
 /// Files that connections must leave for the database, the logs and the rest.
 const RESERVED_DESCRIPTORS: usize = 128;
 /// How long to give units back at the end.
@@ -53,6 +58,17 @@ pub(crate) async fn open_store(settings: &Settings, clock: &Clock) -> Result<Sto
     Ok(Store::open(&options).await?)
 }
 
+/// Opens the store for reading only, also while the service runs on it.
+pub(crate) async fn open_to_read(settings: &Settings) -> Result<Store, Failure> {
+    let clock = Clock::system();
+    let options = ReadOptions {
+        url: settings.database().to_owned(),
+        now: NowFn::new(move || clock.now()),
+        timeout: READING_TIMEOUT,
+    };
+    Ok(Store::open_to_read(&options).await?)
+}
+
 /// Opens the store and starts an engine on it.
 pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     let clock = Clock::system();
@@ -62,7 +78,13 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
         member_max_rate_limit: settings.member_max_rate_limit.unwrap_or(defaults.member_max_rate_limit),
         lookups_per_second: settings.lookups_per_second.unwrap_or(defaults.lookups_per_second),
         cached_keys: settings.cached_keys.unwrap_or(defaults.cached_keys),
-        default_plan: plans(settings)[0].clone(),
+        plans: plans(settings)?,
+        usage_retention_days: retention(settings)?,
+        alerts: AlertThresholds {
+            expiry_days: settings.alert_expiry_days.map_or(defaults.alerts.expiry_days, i64::from),
+            refusals: settings.alert_refusals.map_or(defaults.alerts.refusals, i64::from),
+            limit_hits: settings.alert_limit_hits.map_or(defaults.alerts.limit_hits, i64::from),
+        },
     };
     let engine = Arc::new(Engine::new(store, clock, options));
     let jobs = Jobs::start(engine.clone()).await?;
@@ -132,8 +154,9 @@ pub(crate) fn app_options(settings: &Settings) -> Result<AppOptions, Failure> {
     check_services(&services)?;
     Ok(AppOptions {
         services,
-        billing_plans: plans(settings),
+        billing_plans: plans(settings)?.names(),
         trusted_proxies: Settings::blocks("trusted_proxies", settings.trusted_proxies.as_ref())?,
+        trusted_networks: trusted_networks(settings)?,
         metrics_networks: Settings::blocks("metrics_networks", settings.metrics_networks.as_ref())?,
         behind_unnamed_proxy: settings.behind_tls_proxy.unwrap_or(false)
             && settings.trusted_proxies.as_ref().is_none_or(Vec::is_empty),
@@ -176,29 +199,72 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
-fn plans(settings: &Settings) -> Vec<String> {
-    let plans = settings.billing_plans.clone().filter(|plans| !plans.is_empty());
-    plans.unwrap_or_else(|| AppOptions::default().billing_plans)
+/// The plans that the settings name.
+pub(crate) fn plans(settings: &Settings) -> Result<Plans, Failure> {
+    let Some(texts) = settings.billing_plans.as_ref().filter(|texts| !texts.is_empty()) else {
+        return Ok(Plans::default());
+    };
+    Plans::parse(texts).map_err(|why| {
+        let hint = "write a plan as NAME, or as NAME=PRICE with the dollars for a prediction past the limit";
+        Failure::wrong_use(format!("billing_plans: {why}"), hint)
+    })
+}
+
+/// How long records are kept, in days.
+fn retention(settings: &Settings) -> Result<i64, Failure> {
+    match settings.usage_retention_days.map_or(DEFAULT_RETENTION_DAYS, i64::from) {
+        days @ 1..=3660 => Ok(days),
+        _ => {
+            let what = "usage_retention_days: must be from 1 to 3660";
+            Err(Failure::wrong_use(what, "leave the setting out for the default"))
+        }
+    }
+}
+
+/// Who comes through a proxy on this machine is not of this machine.
+fn trusted_networks(settings: &Settings) -> Result<Vec<IpNet>, Failure> {
+    match &settings.trusted_networks {
+        Some(texts) => Settings::blocks("trusted_networks", Some(texts)),
+        None if settings.behind_tls_proxy.unwrap_or(false) => Ok(Vec::new()),
+        None => Ok(loopback()),
+    }
 }
 
 /// The key that seals the audit log: from its variable, or its file, which is made at the first start.
 fn audit_key(settings: &Settings) -> Result<AuditKey, Failure> {
+    if let Some(key) = find_audit_key(settings)? {
+        return Ok(key);
+    }
+    propose_audit_key(&audit_key_file(settings)).map_err(|error| {
+        let hint = "its directory has to exist and be writable; choose another with --audit-key-file";
+        Failure::with_hint(error, hint)
+    })?;
+    existing_audit_key(settings)
+}
+
+/// The key that sealed the audit log. Whoever reads the log does not make one.
+pub(crate) fn existing_audit_key(settings: &Settings) -> Result<AuditKey, Failure> {
+    find_audit_key(settings)?.ok_or_else(|| {
+        let hint = "name the key of the first start by --audit-key-file, or give it in HOKUSAI_AUDIT_KEY";
+        let what = format!("there is no audit key in {}", audit_key_file(settings).display());
+        Failure::refused(what, hint)
+    })
+}
+
+fn find_audit_key(settings: &Settings) -> Result<Option<AuditKey>, Failure> {
+    let text = match std::env::var_os("HOKUSAI_AUDIT_KEY") {
+        Some(text) => Some(text.to_string_lossy().trim().to_owned()),
+        None => files::read_private(&audit_key_file(settings))?,
+    };
     let short = || {
         let hint = "make one with: openssl rand -hex 32";
         Failure::wrong_use("the audit key is shorter than 32 bytes", hint)
     };
-    if let Some(text) = std::env::var_os("HOKUSAI_AUDIT_KEY") {
-        return AuditKey::new(text.to_string_lossy().trim().to_owned()).ok_or_else(short);
-    }
-    let default = || settings.beside_database("audit-key");
-    let path: PathBuf = settings.audit_key_file.clone().unwrap_or_else(default);
-    if files::read_private(&path)?.is_none() {
-        propose_audit_key(&path).map_err(|error| {
-            let hint = "its directory has to exist and be writable; choose another with --audit-key-file";
-            Failure::with_hint(error, hint)
-        })?;
-    }
-    AuditKey::new(files::read_private(&path)?.unwrap_or_default()).ok_or_else(short)
+    text.map(|text| AuditKey::new(text).ok_or_else(short)).transpose()
+}
+
+fn audit_key_file(settings: &Settings) -> PathBuf {
+    settings.audit_key_file.clone().unwrap_or_else(|| settings.beside_database("audit-key"))
 }
 
 /// Nodes that start at once in one directory settle on one key.

@@ -54,15 +54,31 @@ pub(crate) struct Settings {
     /// Proxies whose X-Forwarded-For is believed: addresses or CIDR blocks
     #[arg(long, env = "HOKUSAI_TRUSTED_PROXIES", value_name = "BLOCK", value_delimiter = ',')]
     pub(crate) trusted_proxies: Option<Vec<String>>,
+    /// Networks that may report usage without a credential [default: this machine; none with --behind-tls-proxy]
+    #[arg(long, env = "HOKUSAI_TRUSTED_NETWORKS", value_name = "BLOCK", value_delimiter = ',')]
+    pub(crate) trusted_networks: Option<Vec<String>>,
     /// Networks that may read /metrics, besides this machine
     #[arg(long, env = "HOKUSAI_METRICS_NETWORKS", value_name = "BLOCK", value_delimiter = ',')]
     pub(crate) metrics_networks: Option<Vec<String>>,
     /// Services that keys can be for; the first is the default [default: platform,prediction]
     #[arg(long, env = "HOKUSAI_SERVICES", value_name = "NAME", value_delimiter = ',')]
     pub(crate) services: Option<Vec<String>>,
-    /// Billing plans that keys can have; the first is the default [default: free]
-    #[arg(long, env = "HOKUSAI_BILLING_PLANS", value_name = "NAME", value_delimiter = ',')]
+    /// Billing plans, each with the dollars for a prediction past the monthly limit; without a price there are
+    /// none past it. The first is the default [default: free=0.001]
+    #[arg(long, env = "HOKUSAI_BILLING_PLANS", value_name = "NAME[=PRICE]", value_delimiter = ',')]
     pub(crate) billing_plans: Option<Vec<String>>,
+    /// Days that records of usage and counts of validations are kept; their sums stay [default: 35]
+    #[arg(long, env = "HOKUSAI_USAGE_RETENTION_DAYS", value_name = "DAYS")]
+    pub(crate) usage_retention_days: Option<u16>,
+    /// Days before a key expires from which on there is an alert [default: 14]
+    #[arg(long, env = "HOKUSAI_ALERT_EXPIRY_DAYS", value_name = "DAYS")]
+    pub(crate) alert_expiry_days: Option<u16>,
+    /// Refusals of a key in an hour from which on there is an alert [default: 100]
+    #[arg(long, env = "HOKUSAI_ALERT_REFUSALS", value_name = "N")]
+    pub(crate) alert_refusals: Option<u32>,
+    /// Times in an hour that a key reaches its limit from which on there is an alert [default: 100]
+    #[arg(long, env = "HOKUSAI_ALERT_LIMIT_HITS", value_name = "N")]
+    pub(crate) alert_limit_hits: Option<u32>,
     /// Most requests an hour that a member may give to a key [default: 1000]
     #[arg(long, env = "HOKUSAI_MEMBER_MAX_RATE_LIMIT", value_name = "N")]
     pub(crate) member_max_rate_limit: Option<u32>,
@@ -113,7 +129,8 @@ impl SettingsArgs {
         let typed = self.settings;
         Ok(first_set!(
             typed, file: listen, database, database_connections, database_listen, tls_certificate, tls_key,
-            behind_tls_proxy, trusted_proxies, metrics_networks, services, billing_plans, member_max_rate_limit,
+            behind_tls_proxy, trusted_proxies, trusted_networks, metrics_networks, services, billing_plans,
+            usage_retention_days, alert_expiry_days, alert_refusals, alert_limit_hits, member_max_rate_limit,
             lookups_per_second, cached_keys, max_connections, audit_key_file, operator_token_file, log, log_format,
         ))
     }

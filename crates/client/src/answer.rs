@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hokusai_api::errors::ErrorBody;
+use hokusai_api::usage::RefusedDebit;
 use hokusai_core::time::Timestamp;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
@@ -75,6 +76,10 @@ impl Answer {
     /// The error that this answer is.
     pub(crate) fn refusal(&self) -> Error {
         let retry_after = self.retry_after;
+        if let (402, Some(RefusedDebit { detail })) = (self.status, self.parse()) {
+            let (code, request_id) = (Some(detail.error), self.request_id());
+            return Error::PastLimit(Told { status: self.status, code, detail: detail.message, request_id });
+        }
         match (self.status, self.parse::<ErrorBody>()) {
             // Proxies answer these, too, in words of their own; they mean the same.
             (429, body) => Error::Limited { told: self.told_anyhow(body), retry_after },

@@ -60,6 +60,10 @@ impl Call {
         Self { body: Some(body), ..self }
     }
 
+    pub(crate) fn query(self, query: String) -> Self {
+        Self { query: Some(query), ..self }
+    }
+
     pub(crate) fn credential(self, credential: Credential) -> Self {
         Self { credential, ..self }
     }

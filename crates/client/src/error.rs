@@ -66,6 +66,9 @@ pub enum Error {
     /// What is the case does not allow this, such as changing a revoked key.
     #[error("{0}")]
     Conflict(Told),
+    /// The debit would pass the monthly limit of a key whose plan allows no more. Nothing was taken.
+    #[error("{0}")]
+    PastLimit(Told),
     /// There were too many requests.
     #[error("{told}")]
     Limited {
@@ -99,6 +102,7 @@ impl Error {
             | Self::Forbidden(told)
             | Self::NotFound(told)
             | Self::Conflict(told)
+            | Self::PastLimit(told)
             | Self::Other(told)
             | Self::Invalid { told, .. }
             | Self::Limited { told, .. }

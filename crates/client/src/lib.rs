@@ -1,4 +1,5 @@
-//! The client of the service's management API: keys, validation and admin tokens, as typed calls.
+//! The client of the service's management API: keys, validation, usage, alerts and admin tokens, as typed
+//! calls.
 //!
 //! A [`Client`] knows one service. It is cheap to clone, and keeps its connections between calls. Every
 //! wait has an end, every answer is bounded in size, and the credential goes to that one service only: no
@@ -6,7 +7,7 @@
 //! do about it; a refused key is no error, but a [`Validation`].
 //!
 //! A call is repeated only if it does no harm (see [`Builder::retries`]): no key is created or rotated
-//! twice, and no unit is spent twice.
+//! twice, no unit is spent twice, and no use is counted twice.
 //!
 //! ```no_run
 //! use hokusai_client::api::keys::CreateKey;
@@ -37,6 +38,7 @@
 //! ```
 
 mod admin_tokens;
+mod alerts;
 mod answer;
 mod builder;
 mod call;
@@ -44,13 +46,18 @@ mod client;
 mod clock;
 mod error;
 mod keys;
+mod money;
 mod pages;
 mod retry;
 mod service_url;
 mod token;
+mod usage;
 mod validate;
+mod validations;
 
 pub use hokusai_api as api;
+pub use hokusai_core::billing::Money;
+pub use hokusai_core::calendar::{Day, Month};
 pub use hokusai_core::id::{KeyId, TokenId};
 pub use hokusai_core::secret::Secret;
 pub use hokusai_core::time::Timestamp;
@@ -61,4 +68,5 @@ pub use error::{Cause, Error, Told};
 pub use keys::KeyQuery;
 pub use pages::{KeyPages, Pages, TokenPages};
 pub use service_url::UrlError;
+pub use usage::{Bill, UsageBy, UsageQuery};
 pub use validate::{Quota, Validation};

@@ -3,11 +3,18 @@
 //! The sealing key is not in the database. So whoever can write the database, but does not hold the key,
 //! can't change, drop, insert or move an entry unseen.
 
+use std::fmt;
+use std::str::FromStr;
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::secret::Secret;
 use crate::time::Timestamp;
+
+mod walker;
+
+pub use walker::{Fault, Finding, Head, Walker};
 
 /// The key of the chain: 32 bytes or more, of any form.
 #[derive(Clone, Debug)]
@@ -40,6 +47,65 @@ pub struct Entry {
     pub request_id: String,
     /// The rest, as JSON; never a secret.
     pub detail: String,
+}
+
+/// An entry as it is kept. Its seal can be of any form: whoever can write the database may have written it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedEntry {
+    /// What was done.
+    pub entry: Entry,
+    /// What seals it.
+    pub seal: Vec<u8>,
+}
+
+/// How far the chain goes: kept elsewhere, it shows later that nothing before it was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The last entry's number; 0 if there is none.
+    pub number: i64,
+    /// The last entry's seal.
+    pub seal: Seal,
+}
+
+/// A text that is no checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoCheckpoint;
+
+impl fmt::Display for NoCheckpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a checkpoint is NUMBER:SEAL, with 64 digits of 0-9 and a-f for the seal")
+    }
+}
+
+impl std::error::Error for NoCheckpoint {}
+
+impl fmt::Display for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.number, hex(&self.seal))
+    }
+}
+
+impl FromStr for Checkpoint {
+    type Err = NoCheckpoint;
+
+    fn from_str(text: &str) -> Result<Self, NoCheckpoint> {
+        let (number, digits) = text.trim().split_once(':').ok_or(NoCheckpoint)?;
+        let number = number.parse().ok().filter(|number| *number >= 0).ok_or(NoCheckpoint)?;
+        if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(NoCheckpoint);
+        }
+        let mut seal = FIRST;
+        for (byte, at) in seal.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| NoCheckpoint)?;
+        }
+        Ok(Self { number, seal })
+    }
+}
+
+/// A seal as people and programs are shown it.
+#[must_use]
+pub fn hex(seal: &[u8]) -> String {
+    seal.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl AuditKey {
@@ -119,6 +185,22 @@ mod tests {
         ] {
             assert_ne!(seal, other);
         }
+    }
+
+    #[test]
+    fn a_checkpoint_is_read_as_it_is_written() {
+        let mut seal = FIRST;
+        (seal[0], seal[31]) = (0xab, 0x01);
+        let checkpoint = Checkpoint { number: 12, seal };
+        assert_eq!(checkpoint.to_string(), format!("12:ab{}01", "0".repeat(60)));
+        assert_eq!(format!(" {checkpoint}\n").parse(), Ok(checkpoint));
+        let digits = "0".repeat(64);
+        for wrong in
+            ["", "12", "12:", ":", &format!("-1:{digits}"), &format!("1:{digits}0"), &format!("x:{digits}")]
+        {
+            assert_eq!(wrong.parse::<Checkpoint>(), Err(NoCheckpoint), "{wrong}");
+        }
+        assert_eq!(format!("1:{}é", "0".repeat(62)).parse::<Checkpoint>(), Err(NoCheckpoint));
     }
 
     #[test]

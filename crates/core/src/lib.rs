@@ -7,13 +7,17 @@
 pub mod address;
 pub mod allotment;
 pub mod audit;
+pub mod billing;
+pub mod calendar;
 pub mod feed;
 pub mod grant;
 pub mod id;
 pub mod key;
 pub mod lookup_cap;
 pub mod policy;
+pub mod refused_calls;
 pub mod scope;
 pub mod secret;
 pub mod time;
 pub mod token;
+pub mod usage;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Microseconds in a second.
 pub const SECOND: i64 = 1_000_000;
+/// Microseconds in a minute.
+pub const MINUTE: i64 = 60 * SECOND;
 /// Microseconds in an hour.
 pub const HOUR: i64 = 3600 * SECOND;
 /// Microseconds in a day.
@@ -21,6 +23,12 @@ impl Timestamp {
     #[must_use]
     pub fn plus(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
+    }
+
+    /// The first instant of the UTC clock minute that this instant lies in.
+    #[must_use]
+    pub fn minute(self) -> Self {
+        Self(self.0.div_euclid(MINUTE).saturating_mul(MINUTE))
     }
 
     /// The UTC clock hour that this instant lies in.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use hokusai_core::allotment::{Allotment, Answer, Quota, Spend};
-use hokusai_core::id::{AccountId, KeyId};
+use hokusai_core::id::AccountId;
 use hokusai_core::policy::KeyFacts;
 use hokusai_core::time::{Elapsed, Timestamp};
 use hokusai_store::{AccountAsk, StoreError};
@@ -67,14 +67,9 @@ pub(crate) struct Allotments {
     seq: AtomicI64,
 }
 
-/// When keys were accepted last.
-type Uses = HashMap<KeyId, Timestamp>;
-
 #[derive(Debug, Default)]
 struct Shard {
     accounts: HashMap<AccountId, Account>,
-    /// What is not noted in the store yet.
-    uses: Uses,
 }
 
 /// Accounts about which the store is to be told something.
@@ -96,7 +91,6 @@ struct Account {
 
 #[derive(Debug)]
 struct Waiter {
-    key: KeyId,
     kind: ChargeKind,
     answer: oneshot::Sender<Result<Charge, StoreError>>,
 }
@@ -112,9 +106,9 @@ impl Account {
         }
     }
 
-    fn charge(&mut self, key: KeyId, kind: ChargeKind, at: Instant, uses: &mut Uses) -> Option<Charge> {
+    fn charge(&mut self, kind: ChargeKind, now: Elapsed) -> Option<Charge> {
         if kind == ChargeKind::Look {
-            let quota = self.allotment.quota(at.elapsed)?;
+            let quota = self.allotment.quota(now)?;
             let some_left = quota.remaining > 0;
             return Some(if some_left {
                 Charge::Spent { quota, waited: false }
@@ -122,26 +116,23 @@ impl Account {
                 Charge::NothingLeft(quota)
             });
         }
-        let spend = self.allotment.spend(at.elapsed);
-        let quota = self.allotment.quota(at.elapsed)?;
+        let spend = self.allotment.spend(now);
+        let quota = self.allotment.quota(now)?;
         match spend {
-            Spend::Admitted => {
-                uses.insert(key, at.now);
-                Some(Charge::Spent { quota, waited: false })
-            }
+            Spend::Admitted => Some(Charge::Spent { quota, waited: false }),
             Spend::Dry => Some(Charge::NothingLeft(quota)),
             Spend::Empty => None,
         }
     }
 
     /// Serves those who wait, in their order, for as long as units are at hand.
-    fn serve(&mut self, at: Instant, uses: &mut Uses) {
+    fn serve(&mut self, now: Elapsed) {
         let waiting = std::mem::take(&mut self.waiting);
         for waiter in waiting {
             if waiter.answer.is_closed() {
                 continue;
             }
-            match self.charge(waiter.key, waiter.kind, at, uses) {
+            match self.charge(waiter.kind, now) {
                 Some(Charge::Spent { quota, .. }) => waiter.tell(Ok(Charge::Spent { quota, waited: true })),
                 Some(other) => waiter.tell(Ok(other)),
                 None => self.waiting.push(waiter),
@@ -151,7 +142,7 @@ impl Account {
 
     /// Applies what the store said, or why it did not. Says whether to leave other holders a moment
     /// to give back before those who still wait are asked for again.
-    fn apply(&mut self, answer: Result<&Answer, &StoreError>, at: Instant, uses: &mut Uses) -> bool {
+    fn apply(&mut self, answer: Result<&Answer, &StoreError>, now: Elapsed) -> bool {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
@@ -167,19 +158,19 @@ impl Account {
             self.tell_all(&Ok(Charge::KeyGone));
             return false;
         }
-        self.serve(at, uses);
+        self.serve(now);
         // Some who waited have left: their units are counted as spent until the store is told.
         self.give_back |= self.allotment.is_overcounted();
         if self.waiting.is_empty() {
             self.short_since = None;
             return false;
         }
-        let Some(quota) = self.allotment.quota(at.elapsed).filter(|_| answer.left == 0) else { return false };
-        let since = *self.short_since.get_or_insert(at.elapsed);
-        if answer.reclaimable && at.elapsed.since(since) < PATIENCE {
+        let Some(quota) = self.allotment.quota(now).filter(|_| answer.left == 0) else { return false };
+        let since = *self.short_since.get_or_insert(now);
+        if answer.reclaimable && now.since(since) < PATIENCE {
             return true;
         }
-        self.allotment.remember_dry(at.elapsed);
+        self.allotment.remember_dry(now);
         self.tell_all(&Ok(Charge::NothingLeft(quota)));
         false
     }
@@ -197,13 +188,6 @@ impl Waiter {
     fn tell(self, outcome: Result<Charge, StoreError>) {
         let _ = self.answer.send(outcome);
     }
-}
-
-/// One reading of the clock.
-#[derive(Clone, Copy)]
-struct Instant {
-    now: Timestamp,
-    elapsed: Elapsed,
 }
 
 impl Allotments {
@@ -257,12 +241,11 @@ impl Allotments {
         lock(self.shard(account)).accounts.get(&account).and_then(|known| known.allotment.used())
     }
 
-    /// Gives idle units back, forgets what is settled, and hands out the uses that were not noted yet.
-    pub(crate) fn sweep(&self, now: Elapsed) -> Vec<(KeyId, Timestamp)> {
-        let (mut uses, mut settling) = (Vec::new(), Vec::new());
+    /// Gives idle units back and forgets what is settled.
+    pub(crate) fn sweep(&self, now: Elapsed) {
+        let mut settling = Vec::new();
         for shard in &self.shards {
             let mut shard = lock(shard);
-            uses.extend(shard.uses.drain());
             shard.accounts.retain(|id, account| {
                 if account.allotment.should_settle(now) {
                     account.give_back = true;
@@ -275,7 +258,6 @@ impl Allotments {
             }
         }
         self.settle(settling);
-        uses
     }
 
     /// Makes every account give back what it holds. Says how many still have something to say.
@@ -370,18 +352,17 @@ impl Allotments {
 impl Engine {
     /// Spends a unit of the key's limit, or looks whether there is one.
     pub(crate) async fn charge(&self, key: &KeyFacts, kind: ChargeKind) -> Result<Charge, Declined> {
-        let at = self.instant();
+        let now = self.clock.elapsed();
         let answer = {
             let mut shard = lock(self.allotments.shard(key.account));
-            let Shard { accounts, uses } = &mut *shard;
-            let account = accounts.entry(key.account).or_insert_with(|| Account::new(at.elapsed));
-            let charge = account.charge(key.id, kind, at, uses);
-            let must_ask = charge.is_none() || account.allotment.runs_low(at.elapsed);
+            let account = shard.accounts.entry(key.account).or_insert_with(|| Account::new(now));
+            let charge = account.charge(kind, now);
+            let must_ask = charge.is_none() || account.allotment.runs_low(now);
             let queue = must_ask && !account.queued && !account.allotment.is_asking();
             account.queued |= queue;
             let answer = charge.ok_or_else(|| {
                 let (sender, receiver) = oneshot::channel();
-                account.waiting.push(Waiter { key: key.id, kind, answer: sender });
+                account.waiting.push(Waiter { kind, answer: sender });
                 receiver
             });
             if queue {
@@ -435,11 +416,10 @@ impl Engine {
     }
 
     fn hear(self: &std::sync::Arc<Self>, id: AccountId, answer: Result<&Answer, &StoreError>) {
-        let at = self.instant();
+        let now = self.clock.elapsed();
         let mut shard = lock(self.allotments.shard(id));
-        let Shard { accounts, uses } = &mut *shard;
-        let Some(account) = accounts.get_mut(&id) else { return };
-        let ask_soon = account.apply(answer, at, uses);
+        let Some(account) = shard.accounts.get_mut(&id) else { return };
+        let ask_soon = account.apply(answer, now);
         // Something may have come up while the message was under way.
         let ask_now = !account.queued && (account.give_back || !account.waiting.is_empty());
         if ask_soon {
@@ -453,9 +433,5 @@ impl Engine {
             account.queued = true;
             self.allotments.queue(id);
         }
-    }
-
-    fn instant(&self) -> Instant {
-        Instant { now: self.clock.now(), elapsed: self.clock.elapsed() }
     }
 }

@@ -2,20 +2,26 @@
 
 use std::sync::{Arc, Mutex};
 
+use hokusai_core::billing::Plans;
 use hokusai_core::feed::Follower;
 use hokusai_core::id::HolderId;
 use hokusai_core::key::KeyDigest;
 use hokusai_core::lookup_cap::LookupCap;
+use hokusai_core::refused_calls::RefusedCalls;
+use hokusai_core::usage::DEFAULT_RETENTION_DAYS;
 use hokusai_store::Store;
 use quick_cache::sync::Cache;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use tokio::sync::Semaphore;
 
+use crate::alerts::AlertThresholds;
 use crate::allotments::Allotments;
 use crate::clock::Clock;
 use crate::key_cache::KeyCache;
 use crate::lookups::Lookups;
+use crate::usage::Reports;
+use crate::validations::Validations;
 
 /// Tokens that are remembered as good.
 const GOOD_TOKENS: usize = 1024;
@@ -29,8 +35,12 @@ pub struct EngineOptions {
     pub lookups_per_second: u32,
     /// The most keys that are remembered.
     pub cached_keys: usize,
-    /// The plan of keys that name none.
-    pub default_plan: String,
+    /// The plans that keys are billed by; the first is that of keys that name none.
+    pub plans: Plans,
+    /// How long records of usage and counts of validations are kept, in days.
+    pub usage_retention_days: i64,
+    /// From when on there are alerts.
+    pub alerts: AlertThresholds,
 }
 
 impl Default for EngineOptions {
@@ -39,7 +49,9 @@ impl Default for EngineOptions {
             member_max_rate_limit: hokusai_core::policy::DEFAULT_RATE_LIMIT,
             lookups_per_second: 50,
             cached_keys: 1_000_000,
-            default_plan: "free".into(),
+            plans: Plans::default(),
+            usage_retention_days: DEFAULT_RETENTION_DAYS,
+            alerts: AlertThresholds::default(),
         }
     }
 }
@@ -59,10 +71,14 @@ pub struct Engine {
     pub(crate) allotments: Allotments,
     pub(crate) lookup_cap: Mutex<LookupCap>,
     pub(crate) lookups: Lookups,
+    pub(crate) reports: Reports,
+    pub(crate) validations: Validations,
     /// Connections that strangers may keep busy.
     pub(crate) turns: Semaphore,
     /// Digests of tokens that were good lately: looked up each time, but not counted as strangers.
     pub(crate) good_tokens: Cache<KeyDigest, ()>,
+    /// Refused calls that are not written down yet.
+    pub(crate) refused_calls: Mutex<RefusedCalls>,
 }
 
 impl Engine {
@@ -81,6 +97,9 @@ impl Engine {
             allotments: Allotments::new(clock.now()),
             lookup_cap: Mutex::new(LookupCap::new(options.lookups_per_second)),
             lookups: Lookups::default(),
+            reports: Reports::default(),
+            validations: Validations::new(clock.now()),
+            refused_calls: Mutex::new(RefusedCalls::new()),
             turns: Semaphore::new(turns),
             store,
             clock,

@@ -4,27 +4,39 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hokusai_core::id::KeyId;
-use hokusai_core::time::{DAY, Hour, SECOND, Timestamp};
+use hokusai_core::time::{DAY, Hour, SECOND};
+use hokusai_core::usage::RETENTION_MARGIN;
 use hokusai_store::StoreError;
 use tokio::task::JoinSet;
 
 use crate::engine::Engine;
+use crate::validations::Outbox;
 
 /// How often the feed is looked at when no bell rings.
 const POLL: Duration = Duration::from_millis(250);
-/// How often idle units are looked for and uses noted.
+/// How often idle units are looked for and the log is moved.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How often counts of validations are handed in: what a process that dies may not have told, and what it
+/// takes to tell it, is less than a second's.
+const COUNTS: Duration = Duration::from_millis(500);
 /// How often this process says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How often old rows are dropped.
+/// How often old rows are dropped, and alerts are looked for.
 const TIDY: Duration = Duration::from_secs(60);
-/// Uses that are noted in one transaction, so that no validation waits long behind it.
-const USES_AT_ONCE: usize = 64;
+/// How often the service's own log says how far the audit log goes.
+const CHECKPOINT: Duration = Duration::from_secs(3600);
+/// Counts that are handed in with one transaction, so that no validation waits long behind it.
+const COUNTS_AT_ONCE: usize = 64;
 /// Old rows that are dropped at once.
 const ROWS_AT_ONCE: i64 = 500;
+/// Old records of usage that are dropped, and counts of validations that are looked at, at once.
+const RECORDS_AT_ONCE: i64 = 2000;
+/// How many slices of the counts are looked at each time.
+const SLICES: usize = 25;
 /// Hours whose counts are kept.
 const KEPT_HOURS: i64 = 48;
+/// How long the sums of refused calls are kept.
+const KEPT_REFUSED: i64 = 35 * DAY;
 
 /// The running background work of one engine.
 #[derive(Debug)]
@@ -41,6 +53,7 @@ impl Jobs {
     pub async fn start(engine: Arc<Engine>) -> Result<Self, StoreError> {
         engine.follow().await?;
         engine.heartbeat().await?;
+        engine.log_checkpoint().await?;
         let mut tasks = JoinSet::new();
         let speaker = engine.clone();
         tasks.spawn(async move { speaker.speak().await });
@@ -50,12 +63,30 @@ impl Jobs {
         }
         let follower = engine.clone();
         tasks.spawn(async move { follower.keep_following().await });
-        every(&mut tasks, &engine, SWEEP, "noting uses", |engine| async move { engine.sweep().await });
+        let recorder = engine.clone();
+        tasks.spawn(async move { recorder.keep_recording().await });
+        every(&mut tasks, &engine, COUNTS, "handing counts in", |engine| async move {
+            engine.hand_counts_in().await
+        });
+        every(&mut tasks, &engine, SWEEP, "looking for idle units", |engine| async move {
+            engine.sweep();
+            Ok(())
+        });
         every(&mut tasks, &engine, HEARTBEAT, "saying that this node lives", |engine| async move {
             engine.heartbeat().await
         });
         every(&mut tasks, &engine, SWEEP, "moving the log", |engine| async move {
             engine.store.checkpoint().await
+        });
+        engine.measure_alerts().await?;
+        every(&mut tasks, &engine, TIDY, "looking for alerts", |engine| async move {
+            engine.measure_alerts().await
+        });
+        every(&mut tasks, &engine, SWEEP, "noting refused calls", |engine| async move {
+            engine.note_refused_calls().await
+        });
+        every(&mut tasks, &engine, CHECKPOINT, "logging a checkpoint", |engine| async move {
+            engine.log_checkpoint().await
         });
         every(&mut tasks, &engine, TIDY, "dropping old rows", |engine| async move { engine.tidy().await });
         Ok(Self { engine, tasks })
@@ -68,7 +99,9 @@ impl Jobs {
             while engine.allotments.give_all_back() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            engine.sweep().await?;
+            engine.hand_counts_in().await?;
+            // A sum that can't be written now is lost: it promises nothing.
+            let _ = engine.note_refused_calls().await;
             engine.store.forget_holder(engine.holder).await
         };
         match tokio::time::timeout(patience, leave).await {
@@ -125,16 +158,32 @@ impl Engine {
         }
     }
 
-    /// Gives idle units back and notes when keys were used.
+    /// Gives idle units back.
+    pub fn sweep(&self) {
+        self.allotments.sweep(self.clock.elapsed());
+    }
+
+    /// Tells the store what became of validations.
     ///
     /// # Errors
-    /// What the store says; the uses of this second are then not noted.
-    pub async fn sweep(&self) -> Result<(), StoreError> {
-        let mut uses: Vec<(KeyId, Timestamp)> = self.allotments.sweep(self.clock.elapsed());
-        uses.sort_unstable();
-        for some in uses.chunks(USES_AT_ONCE) {
-            self.store.note_use(some).await?;
+    /// What the store says; what was not told then is told the next time.
+    pub async fn hand_counts_in(&self) -> Result<(), StoreError> {
+        let mut outbox = self.validations.outbox().await;
+        let outbox = &mut *outbox;
+        self.empty(outbox).await?;
+        // What an earlier turn left was counted before all of these.
+        outbox.counts = self.validations.take();
+        self.empty(outbox).await
+    }
+
+    async fn empty(&self, outbox: &mut Outbox) -> Result<(), StoreError> {
+        while let Some(next) = outbox.counts.get(outbox.done..).filter(|next| !next.is_empty()) {
+            let some = &next[..next.len().min(COUNTS_AT_ONCE)];
+            self.store.add_validations(self.holder, outbox.seq, some).await?;
+            outbox.done += some.len();
+            outbox.seq += 1;
         }
+        (outbox.counts, outbox.done) = (Vec::new(), 0);
         Ok(())
     }
 
@@ -145,17 +194,35 @@ impl Engine {
 
     /// Drops what is no longer needed, in small steps, so that nobody waits long behind one. By the store's
     /// time: a process whose clock runs ahead must not drop what still counts.
-    async fn tidy(&self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// What the store says; the rest is dropped the next time.
+    pub async fn tidy(&self) -> Result<(), StoreError> {
         let now = self.store.now().await?;
         self.store.prune_holders(now.plus(-600 * SECOND).0).await?;
         self.store.prune_dry_accounts(now.plus(-60 * SECOND).0).await?;
+        let kept = self.options.usage_retention_days.saturating_mul(DAY);
+        for _ in 0..SLICES {
+            self.prune_validations(now.plus(-kept).hour()).await?;
+        }
         loop {
             let counts = self.store.prune_allotments(Hour(now.hour().0 - KEPT_HOURS), ROWS_AT_ONCE).await?;
             let changes = self.store.prune_feed(now.plus(-DAY).0, ROWS_AT_ONCE).await?;
-            if counts + changes == 0 {
+            let refused = self.store.prune_refused_calls(now.plus(-KEPT_REFUSED), ROWS_AT_ONCE).await?;
+            let before = now.plus(-kept).plus(-RETENTION_MARGIN);
+            let records = self.store.drop_usage_records(before, RECORDS_AT_ONCE).await?;
+            if counts + changes + refused == 0 && records == 0 {
                 return Ok(());
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// Looks at the next slice of the counts; after the last, at the first.
+    async fn prune_validations(&self, hour: Hour) -> Result<(), StoreError> {
+        let place = crate::clock::lock(&self.validations.pruned).clone();
+        let next = self.store.prune_validations(&place, hour, RECORDS_AT_ONCE).await?;
+        *crate::clock::lock(&self.validations.pruned) = next.unwrap_or_default();
+        Ok(())
     }
 }

@@ -137,7 +137,10 @@ impl Engine {
         let grant = Grant {
             scopes: Some(&wish.scopes),
             rate_limit_per_hour: Some(wish.rate_limit_per_hour),
-            chooses_plan: wish.billing_plan.as_ref().is_some_and(|plan| *plan != self.options.default_plan),
+            chooses_plan: wish
+                .billing_plan
+                .as_ref()
+                .is_some_and(|plan| *plan != self.options.plans.first().name),
             sets_monthly_limit: wish.monthly_prediction_limit.is_some(),
             for_another_user: wish.user_id.as_ref().is_some_and(|user| *user != actor.user_id),
         };
@@ -161,7 +164,7 @@ impl Engine {
             allowlist: wish.allowlist.into(),
             rate_limit_per_hour: wish.rate_limit_per_hour,
             monthly_prediction_limit: wish.monthly_prediction_limit,
-            billing_plan: wish.billing_plan.unwrap_or_else(|| self.options.default_plan.clone()).into(),
+            billing_plan: wish.billing_plan.unwrap_or_else(|| self.options.plans.first().name.clone()).into(),
         };
         let facts = KeyFacts {
             id,

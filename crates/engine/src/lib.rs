@@ -4,7 +4,9 @@
 //! What it needs is in memory: the key (`key_cache.rs`), units of its limit (`allotments.rs`), and the certainty that neither is
 //! out of date (`feed.rs`). Rules come from `core`, rows from `store`; only `clock.rs` asks for the time.
 
+mod alerts;
 mod allotments;
+mod audit;
 mod clock;
 mod engine;
 mod feed;
@@ -13,9 +15,13 @@ mod key_cache;
 mod keys;
 mod lookups;
 mod refusal;
+mod refused_calls;
 mod tokens;
+mod usage;
 mod validate;
+mod validations;
 
+pub use alerts::{AlertThresholds, MOST_ALERTS};
 pub use allotments::{Charge, ChargeKind};
 pub use clock::{Clock, ManualClock};
 pub use engine::{Engine, EngineOptions};
@@ -23,4 +29,5 @@ pub use jobs::Jobs;
 pub use keys::{Expiry, Issued, KeyPatch, KeyWish, Rotated};
 pub use refusal::{Actor, Declined};
 pub use tokens::{IssuedToken, TokenWish};
+pub use usage::Taken;
 pub use validate::{Validation, Verdict};

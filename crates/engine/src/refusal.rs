@@ -46,6 +46,11 @@ impl Actor {
         }
     }
 
+    /// Refuses everybody else.
+    pub(crate) fn only_operators(&self) -> Result<(), Declined> {
+        if self.role == Role::Operator { Ok(()) } else { Err(Declined::Forbidden(Forbidden::Role)) }
+    }
+
     /// Whether this actor may know of things that belong to `user_id`.
     pub(crate) fn sees(&self, user_id: &str) -> bool {
         match self.role {
@@ -83,6 +88,37 @@ pub enum Declined {
     /// The expiry does not lie ahead.
     #[error("the expiry is not in the future")]
     ExpiryPassed,
+    /// Too many records of usage wait for being written.
+    #[error("too much usage waits")]
+    TooMuchUsage,
+    /// A record lies too far ahead or back.
+    #[error("record {index} lies too far ahead or back")]
+    WrongInstant {
+        /// Its place in the report, from 0.
+        index: usize,
+        /// What would be right.
+        why: String,
+    },
+    /// A record names a key that does not exist, or that the reporter may not know of.
+    #[error("record {index} names an unknown key")]
+    UnknownKey {
+        /// Its place in the report, from 0.
+        index: usize,
+    },
+    /// A debit would pass the monthly limit.
+    #[error("the monthly limit is reached")]
+    PastMonthlyLimit {
+        /// Predictions in a month.
+        limit: i64,
+        /// Those that are used.
+        used: i64,
+    },
+    /// The plan is not configured, so its price is not known.
+    #[error("the plan {plan} is not configured")]
+    UnknownPlan {
+        /// The plan.
+        plan: String,
+    },
     /// Without this token nobody could manage the service.
     #[error("the last lasting operator token can't be revoked")]
     LastOperator,

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use hokusai_core::grant::Forbidden;
 use hokusai_core::id::TokenId;
 use hokusai_core::time::{DAY, Timestamp};
 use hokusai_core::token::{PlainToken, Role, TokenLifetime, presented_digest};
@@ -74,7 +73,7 @@ impl Engine {
     /// # Errors
     /// [`Declined::Forbidden`] unless the actor is an operator.
     pub async fn issue_token(&self, actor: &Actor, wish: TokenWish) -> Result<IssuedToken, Declined> {
-        only_operators(actor)?;
+        actor.only_operators()?;
         let plain = PlainToken::generate(&mut rng());
         let outcome = self.store.change(About::Nothing, |standing| {
             let token = new_token(&wish, &plain, standing.now);
@@ -89,7 +88,7 @@ impl Engine {
     /// # Errors
     /// [`Declined::Forbidden`] unless the actor is an operator.
     pub async fn list_tokens(&self, actor: &Actor, filter: TokenFilter) -> Result<Vec<Token>, Declined> {
-        only_operators(actor)?;
+        actor.only_operators()?;
         Ok(self.store.list_tokens(&filter).await?)
     }
 
@@ -98,7 +97,7 @@ impl Engine {
     /// # Errors
     /// [`Declined::LastOperator`] if nobody could manage the service without it.
     pub async fn revoke_token(&self, actor: &Actor, id: TokenId) -> Result<(), Declined> {
-        only_operators(actor)?;
+        actor.only_operators()?;
         let outcome = self.store.change(About::Token(id), |standing| {
             decide(|| {
                 let token = standing.token.as_ref().ok_or(Declined::NotFound)?;
@@ -140,10 +139,6 @@ impl Engine {
         }
         Ok(token)
     }
-}
-
-fn only_operators(actor: &Actor) -> Result<(), Declined> {
-    if actor.role == Role::Operator { Ok(()) } else { Err(Declined::Forbidden(Forbidden::Role)) }
 }
 
 fn new_token(wish: &TokenWish, plain: &PlainToken, now: Timestamp) -> Token {

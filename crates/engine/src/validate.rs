@@ -12,6 +12,7 @@ use crate::allotments::{Charge, ChargeKind};
 use crate::clock::lock;
 use crate::engine::Engine;
 use crate::refusal::Declined;
+use crate::validations::Outcome;
 
 /// How long a stranger waits for a turn with the store.
 const TURN: Duration = Duration::from_millis(250);
@@ -68,19 +69,22 @@ impl Engine {
                 return Ok(Verdict::Refused(Refusal::InvalidKey));
             };
             if let Err(refusal) = judge(&key, &validation.attempt, self.clock.now()) {
-                return Ok(Verdict::Refused(refusal));
+                return Ok(self.refuse(validation, &key, refusal));
             }
             if gone {
-                return Ok(Verdict::Refused(ended(&key)));
+                return Ok(self.refuse(validation, &key, ended(&key)));
             }
             if let Some(quota) = charged {
-                return Ok(Verdict::Valid { key, quota });
+                return Ok(self.accept(validation, key, quota));
             }
             match self.charge(&key, validation.charge).await? {
-                Charge::Spent { quota, waited: false } => return Ok(Verdict::Valid { key, quota }),
+                Charge::Spent { quota, waited: false } => return Ok(self.accept(validation, key, quota)),
                 // The key may have changed while the store was asked: it is judged once more.
                 Charge::Spent { quota, waited: true } => charged = Some(quota),
-                Charge::NothingLeft(quota) => return Ok(Verdict::Limited(quota)),
+                Charge::NothingLeft(quota) => {
+                    self.count(validation, &key, Outcome::Limited);
+                    return Ok(Verdict::Limited(quota));
+                }
                 Charge::KeyGone => {
                     gone = true;
                     self.cache.forget(&digest);
@@ -88,6 +92,23 @@ impl Engine {
             }
         }
         Err(Declined::Store(StoreError::TimedOut))
+    }
+
+    fn accept(&self, validation: &Validation<'_>, key: KeyFacts, quota: Quota) -> Verdict {
+        self.count(validation, &key, Outcome::Valid);
+        Verdict::Valid { key, quota }
+    }
+
+    fn refuse(&self, validation: &Validation<'_>, key: &KeyFacts, refusal: Refusal) -> Verdict {
+        self.count(validation, key, Outcome::Refused(refusal));
+        Verdict::Refused(refusal)
+    }
+
+    /// Whoever only looks is not counted.
+    fn count(&self, validation: &Validation<'_>, key: &KeyFacts, outcome: Outcome) {
+        if validation.charge == ChargeKind::Spend {
+            self.validations.count(key.id, self.clock.now(), outcome);
+        }
     }
 
     /// Judges a key without spending anything or asking for its service or scope.
@@ -100,10 +121,33 @@ impl Engine {
         attempt: &Attempt<'_>,
         stranger: IpAddr,
     ) -> Result<Result<KeyFacts, Refusal>, Declined> {
-        let Some(presented) = PresentedKey::parse(text) else { return Ok(Err(Refusal::InvalidKey)) };
         // Nothing else bounds how often this may be asked.
         let _turn = self.take_turn(stranger).await?;
-        let Some(key) = self.find(&presented.digest(), None).await? else {
+        self.judge_text(text, attempt, None).await
+    }
+
+    /// As [`Engine::identify`], for a request that is bounded by what it goes on to do: only a look-up counts
+    /// against the stranger.
+    ///
+    /// # Errors
+    /// As [`Engine::validate`].
+    pub async fn recognise(
+        &self,
+        text: &str,
+        attempt: &Attempt<'_>,
+        stranger: IpAddr,
+    ) -> Result<Result<KeyFacts, Refusal>, Declined> {
+        self.judge_text(text, attempt, Some(stranger)).await
+    }
+
+    async fn judge_text(
+        &self,
+        text: &str,
+        attempt: &Attempt<'_>,
+        stranger: Option<IpAddr>,
+    ) -> Result<Result<KeyFacts, Refusal>, Declined> {
+        let Some(presented) = PresentedKey::parse(text) else { return Ok(Err(Refusal::InvalidKey)) };
+        let Some(key) = self.find(&presented.digest(), stranger).await? else {
             return Ok(Err(Refusal::InvalidKey));
         };
         Ok(judge(&key, attempt, self.clock.now()).map(|()| key))

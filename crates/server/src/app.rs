@@ -1,5 +1,6 @@
 //! What every handler can reach, and the table of routes.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,12 +8,13 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use hokusai_engine::Engine;
 use ipnet::IpNet;
+use tokio::sync::Semaphore;
 
 use crate::docs::Documents;
 use crate::error::ApiError;
 use crate::frame::frame;
 use crate::metrics::Exposition;
-use crate::routes::{admin_tokens, health, keys, validate};
+use crate::routes::{admin_tokens, alerts, audit, health, keys, refused_calls, usage, validate, validations};
 
 /// What can be set.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct AppOptions {
     pub billing_plans: Vec<String>,
     /// Proxies whose word on the client's address is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Networks that may report usage without a credential.
+    pub trusted_networks: Vec<IpNet>,
     /// Networks that may read the metrics, besides this machine.
     pub metrics_networks: Vec<IpNet>,
     /// Whether everybody comes through a proxy on this machine that is not among the trusted ones: then a
@@ -43,6 +47,7 @@ impl Default for AppOptions {
             services: vec!["platform".into(), "prediction".into()],
             billing_plans: vec!["free".into()],
             trusted_proxies: Vec::new(),
+            trusted_networks: loopback(),
             metrics_networks: Vec::new(),
             behind_unnamed_proxy: false,
             commit: "unknown".into(),
@@ -52,6 +57,13 @@ impl Default for AppOptions {
     }
 }
 
+/// This machine.
+#[must_use]
+pub fn loopback() -> Vec<IpNet> {
+    let addresses = [IpNet::new(Ipv4Addr::LOCALHOST.into(), 8), IpNet::new(Ipv6Addr::LOCALHOST.into(), 128)];
+    addresses.into_iter().flatten().collect()
+}
+
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
@@ -59,6 +71,8 @@ pub struct App {
     pub(crate) options: Arc<AppOptions>,
     pub(crate) documents: Arc<Documents>,
     pub(crate) exposition: Exposition,
+    /// Room for large bodies.
+    pub(crate) batches: Arc<Semaphore>,
 }
 
 impl App {
@@ -66,7 +80,13 @@ impl App {
     #[must_use]
     pub fn new(engine: Arc<Engine>, options: AppOptions, exposition: Exposition) -> Self {
         let documents = Arc::new(Documents::build(&options.services, &options.billing_plans));
-        Self { engine, options: Arc::new(options), documents, exposition }
+        Self {
+            engine,
+            options: Arc::new(options),
+            documents,
+            exposition,
+            batches: Arc::new(Semaphore::new(usage::MOST_BATCHES)),
+        }
     }
 }
 
@@ -79,9 +99,19 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/keys/validate", post(validate::validate))
         .route("/api/v1/keys/{key_id}", get(keys::show).patch(keys::update).delete(keys::revoke))
         .route("/api/v1/keys/{key_id}/rotate", post(keys::rotate))
+        .route("/api/v1/keys/{key_id}/validations", get(validations::of_key))
+        .route("/api/v1/usage/batch", post(usage::batch))
+        .route("/api/v1/usage/aggregate", get(usage::aggregate))
+        .route("/api/v1/usage/{key_id}", post(usage::record))
+        .route("/api/v1/usage/{key_id}/debit", post(usage::debit))
+        .route("/api/v1/usage/{key_id}/stats", get(usage::stats))
+        .route("/api/v1/usage/{key_id}/billing", get(usage::billing))
+        .route("/api/v1/alerts", get(alerts::list))
         .route("/api/v1/admin-tokens", get(admin_tokens::list).post(admin_tokens::create))
         .route("/api/v1/admin-tokens/current", get(admin_tokens::current))
         .route("/api/v1/admin-tokens/{token_id}", delete(admin_tokens::revoke))
+        .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/audit/refused", get(refused_calls::list))
         .route("/health", get(health::health))
         .route("/live", get(health::live))
         .route("/ready", get(health::ready))

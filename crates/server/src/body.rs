@@ -30,12 +30,19 @@ impl<S: Sync> FromRequest<S> for JsonObject {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        Self::up_to(LIMIT, request).await
+    }
+}
+
+impl JsonObject {
+    /// Reads a body of at most so many bytes.
+    pub(crate) async fn up_to(limit: usize, request: Request) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        if announced_length(&parts.headers).is_some_and(|length| length > LIMIT) {
-            return Err(ApiError::body_too_large(LIMIT));
+        if announced_length(&parts.headers).is_some_and(|length| length > limit) {
+            return Err(ApiError::body_too_large(limit));
         }
-        let bytes =
-            tokio::time::timeout(PATIENCE, read(body)).await.map_err(|_| ApiError::body_too_slow())??;
+        let bytes = tokio::time::timeout(PATIENCE, read(body, limit)).await;
+        let bytes = bytes.map_err(|_| ApiError::body_too_slow())??;
         if bytes.is_empty() {
             return Ok(Self(None));
         }
@@ -54,10 +61,10 @@ impl<S: Sync> FromRequest<S> for JsonObject {
     }
 }
 
-async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
-    match Limited::new(body, LIMIT).collect().await {
+async fn read(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
+    match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes().to_vec()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::body_too_large(LIMIT)),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::body_too_large(limit)),
         Err(_) => Err(ApiError::unreadable_body("The body broke off")),
     }
 }

@@ -2,16 +2,19 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, ORIGIN};
 use axum::http::request::Parts;
+use hokusai_core::address::contains;
+use hokusai_core::policy::{Attempt, ClientAddress};
 use hokusai_core::token::Role;
-use hokusai_engine::Actor;
-use hokusai_store::Token;
+use hokusai_engine::{Actor, Engine};
+use hokusai_store::{Reporter, Token};
 
 use crate::address::{Origin, origin};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::frame::RequestId;
+use crate::routes::validate::refused;
 
 /// The header for a gateway's own token, beside the key that it asks about.
 const SERVICE_TOKEN: &str = "x-hokusai-service-token";
@@ -106,16 +109,63 @@ pub(crate) async fn admin_caller(
     })
 }
 
-/// The role of the token in `X-Hokusai-Service-Token`, if there is one. A refused one is an error.
-pub(crate) async fn service_role(
+/// The token in `X-Hokusai-Service-Token`, if there is one. A refused one is an error.
+pub(crate) async fn service_token(
     app: &App,
     headers: &HeaderMap,
     origin: Origin,
-) -> Result<Option<Role>, ApiError> {
+) -> Result<Option<Token>, ApiError> {
     let Some(value) = headers.get(SERVICE_TOKEN) else { return Ok(None) };
     let token = match value.to_str() {
         Ok(text) => app.engine.authenticate(text, origin.client).await?,
         Err(_) => None,
     };
-    token.map(|token| Some(token.role)).ok_or_else(ApiError::service_token_refused)
+    token.map(Some).ok_or_else(ApiError::service_token_refused)
+}
+
+/// Whose usage a request may report: by its token, its key, or the network that it comes from.
+pub(crate) struct UsageReporter(pub(crate) Reporter);
+
+impl FromRequestParts<App> for UsageReporter {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let origin = origin(&parts.extensions, &parts.headers, &app.options.trusted_proxies);
+        let headers = &parts.headers;
+        if let Some(token) = service_token(app, headers, origin).await? {
+            return Ok(Self(Engine::reporter(token.role, &token.user_id)));
+        }
+        let in_header = headers.get("x-api-key").map(|value| value.to_str().unwrap_or_default().trim());
+        match (authorization(headers)?, in_header) {
+            (Authorization::Bearer(text), _) if text.starts_with("hk_") => own_key(app, text, origin).await,
+            (Authorization::Absent, Some(text)) => own_key(app, text, origin).await,
+            (Authorization::Absent, None) if is_trusted(app, headers, origin) => Ok(Self(Reporter::Anyone)),
+            (Authorization::Absent, None) => Err(ApiError::usage_credential_required()),
+            _ => {
+                let token = bearer_token(app, headers, origin).await?;
+                Ok(Self(Engine::reporter(token.role, &token.user_id)))
+            }
+        }
+    }
+}
+
+async fn own_key(app: &App, text: &str, origin: Origin) -> Result<UsageReporter, ApiError> {
+    let attempt =
+        Attempt { service_id: None, required_scope: None, client: ClientAddress::Known(origin.client) };
+    let key = app.engine.recognise(text, &attempt, origin.client).await?;
+    let key = key.map_err(|refusal| refused(refusal, &attempt))?;
+    Ok(UsageReporter(Reporter::Key(key.id)))
+}
+
+/// Whether a request without a credential may report usage. A proxy's word that is missing is not made up
+/// for, and a web page speaks for its visitor only: browsers name its origin.
+fn is_trusted(app: &App, headers: &HeaderMap, origin: Origin) -> bool {
+    let is_proxy = contains(&app.options.trusted_proxies, origin.client);
+    let may_be_proxy = app.options.behind_unnamed_proxy && origin.client.is_loopback();
+    let is_page = headers.contains_key(ORIGIN);
+    origin.is_certain
+        && !is_proxy
+        && !may_be_proxy
+        && !is_page
+        && contains(&app.options.trusted_networks, origin.client)
 }

@@ -9,6 +9,14 @@ use hokusai_api::errors::{ErrorBody, FieldError};
 use hokusai_core::grant::Forbidden;
 use hokusai_engine::Declined;
 
+/// Refusals that are counted: for want of a good admin token, or of rights.
+const COUNTED: [&str; 4] =
+    ["invalid_admin_token", "forbidden", "service_token_required", "service_token_refused"];
+
+/// Goes with an answer that is to be counted among the refused calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CountedRefusal(pub(crate) &'static str);
+
 /// A refused request.
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -123,6 +131,19 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_lookups", detail)
     }
 
+    /// Nobody may report usage without a credential from here.
+    pub(crate) fn usage_credential_required() -> Self {
+        let detail = "Usage is reported with an admin token, a service token in X-Hokusai-Service-Token, or the \
+                      key itself; without one only from the networks that are configured as trusted";
+        Self::new(StatusCode::UNAUTHORIZED, "credential_required", detail)
+    }
+
+    pub(crate) fn too_much_usage() -> Self {
+        let detail =
+            "More usage is being reported than can be written now; nothing of this was taken: send it again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "usage_backlog", detail)
+    }
+
     fn conflict(code: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
     }
@@ -144,6 +165,19 @@ impl From<Declined> for ApiError {
                 format!("The key was already rotated; its successor is {successor}: rotate that one"),
             ),
             Declined::ExpiryPassed => Self::field("expires_at", "must lie in the future"),
+            Declined::TooMuchUsage => Self::too_much_usage(),
+            Declined::WrongInstant { why, .. } => Self::field("occurred_at", why),
+            Declined::UnknownKey { .. } => Self::not_found("API key"),
+            Declined::PastMonthlyLimit { limit, .. } => {
+                let detail = format!("The monthly limit of {limit} predictions is reached");
+                Self::new(StatusCode::PAYMENT_REQUIRED, "monthly_limit_exceeded", detail)
+            }
+            Declined::UnknownPlan { plan } => Self::conflict(
+                "unknown_plan",
+                format!(
+                    "The plan {plan} is not among the configured billing plans, so its price is not known"
+                ),
+            ),
             Declined::LastOperator => Self::conflict(
                 "last_operator",
                 "This is the last operator token without an expiry; create another one first",
@@ -165,7 +199,11 @@ fn why_forbidden(what: Forbidden) -> &'static str {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let counted = COUNTED.into_iter().find(|code| *code == self.body.code);
         let mut response = (self.status, Json(self.body)).into_response();
+        if let Some(code) = counted {
+            response.extensions_mut().insert(CountedRefusal(code));
+        }
         let headers = response.headers_mut();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -68,17 +68,17 @@ impl Fields {
         if self.errors.is_empty() { Ok(()) } else { Err(ApiError::fields(self.errors)) }
     }
 
+    /// Ends the reading of an object within another: its faults are named with their place.
+    pub(crate) fn finish_within(self, place: &str) -> Result<(), ApiError> {
+        let named = |error: FieldError| FieldError { field: format!("{place}.{}", error.field), ..error };
+        let errors: Vec<FieldError> = self.errors.into_iter().map(named).collect();
+        if errors.is_empty() { Ok(()) } else { Err(ApiError::fields(errors)) }
+    }
+
     /// Ends the reading: fails if anything was wrong or is left over.
     pub(crate) fn finish_all_known(mut self) -> Result<(), ApiError> {
         let unknown: Vec<String> = self.rest.keys().cloned().collect();
-        for name in unknown {
-            let message = match nearest(&name, &self.known) {
-                Some(known) => format!("is not a known field; did you mean {known}?"),
-                None => "is not a known field".to_owned(),
-            };
-            let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-            self.fault(&shown, message);
-        }
+        self.errors.extend(unknown.iter().map(|name| unknown_field("field", name, &self.known)));
         self.finish()
     }
 
@@ -96,6 +96,15 @@ impl Fields {
             }
         }
     }
+}
+
+/// What is wrong with a name that is none of the known ones.
+pub(crate) fn unknown_field(what: &str, name: &str, known: &[&str]) -> FieldError {
+    let message = match nearest(name, known) {
+        Some(known) => format!("is not a known {what}; did you mean {known}?"),
+        None => format!("is not a known {what}"),
+    };
+    FieldError { field: name.chars().filter(|c| !c.is_control()).take(64).collect(), message }
 }
 
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {

@@ -1,4 +1,5 @@
-//! What surrounds every request: its id, the security headers, one log line and its metrics.
+//! What surrounds every request: its id, the security headers, one log line, its metrics, and that it was
+//! refused.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tracing::Instrument as _;
 
 use crate::address::origin;
 use crate::app::App;
-use crate::error::ApiError;
+use crate::error::{ApiError, CountedRefusal};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -37,6 +38,9 @@ pub(crate) async fn frame(State(app): State<App>, mut request: Request, next: Ne
         next.run(request).instrument(tracing::error_span!("request", id = %id.0)).await
     };
 
+    if let Some(CountedRefusal(code)) = response.extensions().get() {
+        app.engine.count_refused_call(client, code);
+    }
     let status = response.status().as_u16();
     let took = app.engine.clock().elapsed().since(started);
     tracing::info!(

@@ -18,7 +18,9 @@ mod routes;
 mod tls;
 mod values;
 
-pub use app::{App, AppOptions, router};
+pub use app::{App, AppOptions, loopback, router};
 pub use listen::{ListenOptions, Listener};
 pub use metrics::{Exposition, install as install_metrics};
+pub use routes::audit::audit_entry;
+pub use routes::refused_calls::refused_calls;
 pub use tls::{Tls, TlsError};

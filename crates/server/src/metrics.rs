@@ -29,6 +29,10 @@ fn describe() {
     describe_counter!("hokusai_allotment_messages_total", "Messages to the store about limits");
     describe_counter!("hokusai_allotment_accounts_total", "Accounts in those messages");
     describe_counter!("hokusai_connections_total", "Connections by what became of them");
+    describe_counter!("hokusai_usage_records_total", "Records of usage by what became of them");
+    describe_counter!("hokusai_usage_commits_total", "Transactions that wrote usage");
+    describe_gauge!("hokusai_usage_waiting", "Records of usage that wait for being written");
+    describe_gauge!("hokusai_alerts", "Keys that somebody should look at, by kind");
     describe_gauge!("hokusai_cached_keys", "Keys in memory");
     describe_gauge!("hokusai_accounts_in_use", "Accounts whose units are in memory");
     describe_gauge!("hokusai_connections_open", "Connections open now");

@@ -1,14 +1,17 @@
 //! Values of fields and parameters: from JSON or text into types, each with its bound.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use hokusai_core::address::{MAX_ALLOWLIST, parse_block};
+use hokusai_core::calendar::{Day, Month};
 use hokusai_core::key::Environment;
 use hokusai_core::policy::{MAX_RATE_LIMIT, MIN_RATE_LIMIT, canonical_service};
 use hokusai_core::scope::Scope;
 use hokusai_core::time::{DAY, Timestamp};
 use hokusai_core::token::Role;
+use hokusai_core::usage::{self, MAX_ENDPOINT, MAX_FIGURE, MAX_IDEMPOTENCY_KEY};
 use hokusai_engine::Expiry;
 use ipnet::IpNet;
 use serde_json::Value;
@@ -20,6 +23,8 @@ const MAX_EXACT: i64 = 9_007_199_254_740_991;
 const MAX_DAYS: i64 = 365;
 const MAX_NAME: usize = 100;
 const MAX_SCOPES: usize = 64;
+/// The longest id of a model, and the longest idempotency key.
+const MAX_WORD: usize = MAX_IDEMPOTENCY_KEY;
 /// The largest metadata, in bytes of JSON.
 const MAX_METADATA: usize = 4096;
 
@@ -154,11 +159,75 @@ pub(crate) fn expiry(now: Timestamp) -> impl FnOnce(Value) -> Parsed<Expiry> {
     }
 }
 
+/// An instant, as RFC 3339 writes it.
+pub(crate) fn time(value: Value) -> Parsed<Timestamp> {
+    let at = text(value).ok().and_then(|text| hokusai_api::time::read(&text));
+    at.map(Timestamp)
+        .ok_or_else(|| "must be an RFC 3339 time with zone, such as 2026-03-04T10:30:00Z".to_owned())
+}
+
+/// An address, in the form in which it is kept.
+pub(crate) fn address(value: Value) -> Parsed<String> {
+    let address = text(value).ok().and_then(|text| text.parse::<IpAddr>().ok());
+    address
+        .map(|address| address.to_canonical().to_string())
+        .ok_or_else(|| "must be an IP address".to_owned())
+}
+
 fn days_from_now(text: &str) -> Option<i64> {
     let (local, days) = text.strip_suffix('d')?.rsplit_once('+')?;
     local.parse::<jiff::civil::DateTime>().ok()?;
     let days: i64 = days.parse().ok().filter(|number: &i64| number.to_string() == days)?;
     (1..=MAX_DAYS).contains(&days).then_some(days)
+}
+
+/// A time of the past, or of what is nearly the present: how near is judged where it is used.
+pub(crate) fn instant(value: Value) -> Parsed<Timestamp> {
+    let read = text(value).ok().and_then(|text| hokusai_api::time::read(&text));
+    read.map(Timestamp).ok_or_else(|| "must be an RFC 3339 time, with zone".to_owned())
+}
+
+/// A UTC month: `2025-01`.
+pub(crate) fn month(value: Value) -> Parsed<Month> {
+    let read = text(value).ok().and_then(|text| Month::parse(&text));
+    read.ok_or_else(|| "must be a month such as 2025-01".to_owned())
+}
+
+/// A UTC day: `2025-01-15`.
+pub(crate) fn day(value: Value) -> Parsed<Day> {
+    let read = text(value).ok().and_then(|text| Day::parse(&text));
+    read.ok_or_else(|| "must be a day such as 2025-01-15".to_owned())
+}
+
+pub(crate) fn status_code(value: Value) -> Parsed<u16> {
+    let number = whole_number(100..=599)(value)?;
+    Ok(u16::try_from(number).expect("the range of statuses fits"))
+}
+
+pub(crate) fn endpoint(value: Value) -> Parsed<Box<str>> {
+    let read = text(value).ok().and_then(|text| usage::endpoint(&text));
+    read.ok_or_else(|| format!("must be a path of 1 to {MAX_ENDPOINT} characters without control characters"))
+}
+
+/// A short text that is not empty.
+pub(crate) fn word(value: Value) -> Parsed<String> {
+    let wrong = || format!("must be 1 to {MAX_WORD} characters without control characters");
+    let fits =
+        |text: &String| (1..=MAX_WORD).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    text(value).ok().filter(fits).ok_or_else(wrong)
+}
+
+pub(crate) fn count(value: Value) -> Parsed<i64> {
+    whole_number(0..=MAX_FIGURE)(value)
+}
+
+/// A duration of at most `most` milliseconds, in units of which each millisecond has so many; to the nearest.
+pub(crate) fn milliseconds(most: i64, units: f64) -> impl FnOnce(Value) -> Parsed<i64> {
+    move |value| {
+        let number = value.as_f64().filter(|number| (0.0..=most as f64).contains(number));
+        let units = number.map(|number| (number * units).round() as i64);
+        units.ok_or_else(|| format!("must be a number of milliseconds from 0 to {most}"))
+    }
 }
 
 /// A flat object of strings, as JSON text.

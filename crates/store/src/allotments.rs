@@ -107,7 +107,7 @@ fn json(asks: &[AccountAsk]) -> String {
 
 /// Locks the accounts of the messages, in one order for all nodes.
 const LOCK: &str = "select account_id from accounts
-    where account_id in (select value ->> 0 from json_array_elements($1::json))
+    where account_id in (select value ->> 0 from jsonb_array_elements($1::jsonb))
     order by account_id for no key update";
 
 /// How the accounts stand, told along with what was written. Only rows of other holders are read beside the
@@ -150,7 +150,7 @@ macro_rules! postgres_messages {
                 from (select store_now($1) as now) as instant),
              message (account_id, hour, seq, used, want, waiting) as (select value ->> 0, (value ->> 1)::bigint,
                 (value ->> 2)::bigint, (value ->> 3)::bigint, (value ->> 4)::bigint, (value ->> 5)::bigint
-                from json_array_elements($3::json)) ",
+                from jsonb_array_elements($3::jsonb)) ",
             $($rest),+
         )
     };

@@ -102,7 +102,8 @@ impl Store {
     where
         D: FnOnce(&Standing) -> (Option<Writes>, T),
     {
-        run!(self, change(&self.audit_key, about, decide))
+        let audit_key = self.audit_key.as_ref().ok_or(StoreError::ReadOnly)?;
+        run!(self, change(audit_key, about, decide))
     }
 }
 
@@ -139,7 +140,7 @@ both! {
         let standing = standing(db, &mut tx, &head, about).await?;
         let (writes, outcome) = decide(&standing);
         let Some(writes) = writes else { return Ok(outcome) };
-        write_keys(&mut tx, &mut head, &writes, standing.now).await?;
+        write_keys(&mut tx, &mut head, &writes, &standing).await?;
         write_tokens(&mut tx, &mut head, &writes, standing.now).await?;
         write_head(&mut tx, &head, audit_key, &writes.note, standing.now).await?;
         db.announce(&mut tx).await?;
@@ -184,8 +185,9 @@ both! {
         tx: &mut here::Connection,
         head: &mut Head,
         writes: &Writes,
-        now: Timestamp,
+        standing: &Standing,
     ) -> Result<(), sqlx::Error> {
+        let now = standing.now;
         for new in &writes.new_keys {
             head.revision += 1;
             here::keys::insert(tx, new, head.revision).await?;
@@ -207,7 +209,10 @@ both! {
         accounts.sort_by_key(|(account, _)| *account);
         for (account, changed) in accounts {
             if let Some(key) = changed {
-                here::keys::update_limits(tx, key).await?;
+                here::keys::update_account(tx, key).await?;
+                if let Some(before) = standing.key.as_ref().filter(|before| before.facts.id == key.facts.id) {
+                    here::billing::note_past_terms(tx, before, key, now).await?;
+                }
             }
             here::keys::update_life(tx, account).await?;
         }

@@ -7,14 +7,17 @@ use hokusai_core::audit::AuditKey;
 use hokusai_core::time::Timestamp;
 
 use crate::StoreError;
+use crate::usage::Remembered;
 use crate::{postgres, sqlite};
 
 /// A store. Cheap to share; all methods take `&self`.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) database: Database,
-    pub(crate) audit_key: AuditKey,
+    /// `None`: it is open for reading only.
+    pub(crate) audit_key: Option<AuditKey>,
     pub(crate) timeout: Duration,
+    pub(crate) remembered: Remembered,
 }
 
 /// The pools of one database. Both offer `read`, `begin` and `injected_now` under the same names.
@@ -49,7 +52,9 @@ macro_rules! run {
             $crate::database::Database::Sqlite(db) => {
                 let operation = async {
                     db.check_file()?;
-                    on_sqlite::$operation(db, $($argument),*).await
+                    let outcome = on_sqlite::$operation(db, $($argument),*).await?;
+                    db.check_stillness()?;
+                    Ok(outcome)
                 };
                 $store.within_time(operation).await
             }

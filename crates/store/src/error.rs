@@ -12,6 +12,9 @@ pub enum StoreError {
     /// The database did not answer in time.
     #[error("the database did not answer in time")]
     TimedOut,
+    /// The store was opened for reading only.
+    #[error("the store is open for reading only")]
+    ReadOnly,
     /// A row does not read as what was written there.
     #[error("the database holds an unreadable {what}")]
     Damaged {

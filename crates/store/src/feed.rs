@@ -73,7 +73,9 @@ both! {
         revision: i64,
     ) -> Result<(Vec<FeedRow>, Vec<String>), StoreError> {
         let mut connection = db.own().acquire().await?;
-        let changes = "select y.epoch, y.revision as head, c.revision, c.key_id, c.account_id, k.digest
+        // Nobody can remember a key from before it was made: there is nothing to forget.
+        let changes = "select y.epoch, y.revision as head, c.revision, c.key_id, c.account_id,
+                case when c.kind <> 'create' then k.digest end as digest
             from authority y
             left join (select * from changes where revision > $1 order by revision limit $2) c on true
             left join keys k on k.key_id = c.key_id

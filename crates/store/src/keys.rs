@@ -128,7 +128,8 @@ macro_rules! list {
             and o.account_id = k.account_id and o.holder <> $3), 0) as bigint) as used_elsewhere,
         coalesce((select o.used + o.awaited from allotments o where o.hour = $2
             and o.account_id = k.account_id and o.holder = $3), 0) as used_here,
-        (select u.last_used_at from key_uses u where u.key_id = k.key_id) as last_used_at
+        (select v.last_used_at from validations v where v.key_id = k.key_id and v.last_used_at is not null
+            order by v.hour desc limit 1) as last_used_at
      from keys k join accounts a using (account_id)
      where ",
             $first,
@@ -158,22 +159,6 @@ macro_rules! account_life {
         )
     };
 }
-
-/// In the order of the keys, so that of two nodes none waits for the other that waits for it.
-macro_rules! note_use {
-    ($used:literal) => {
-        concat!(
-            "insert into key_uses (key_id, last_used_at) select key_id, max(at) from (",
-            $used,
-            ") as used group by key_id order by key_id
-             on conflict (key_id) do update set last_used_at = excluded.last_used_at
-             where key_uses.last_used_at < excluded.last_used_at"
-        )
-    };
-}
-const NOTE_USE_SQLITE: &str = note_use!("select value ->> 0 as key_id, value ->> 1 as at from json_each($1)");
-const NOTE_USE_POSTGRES: &str =
-    note_use!("select value ->> 0 as key_id, (value ->> 1)::bigint as at from json_array_elements($1::json)");
 
 #[derive(sqlx::FromRow)]
 pub(crate) struct KeyRow {
@@ -339,14 +324,6 @@ impl Store {
         });
         listed.collect()
     }
-
-    /// Notes when keys were last used, in one transaction. Older instants than the noted ones are ignored.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the database does not answer.
-    pub async fn note_use(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
-        run!(self, note_use(uses))
-    }
 }
 
 both! {
@@ -387,14 +364,6 @@ both! {
             .fetch_all(&mut *connection)
             .await?;
         Ok(rows)
-    }
-
-    pub(crate) async fn note_use(db: &here::Db, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
-        let rows: Vec<String> = uses.iter().map(|(key, at)| format!("[\"{key}\",{}]", at.0)).collect();
-        let uses = format!("[{}]", rows.join(","));
-        let note = sqlx::query(here::either(NOTE_USE_SQLITE, NOTE_USE_POSTGRES));
-        note.bind(&uses).execute(db.write()).await?;
-        Ok(())
     }
 
     pub(crate) async fn insert(tx: &mut here::Connection, new: &NewKey, revision: i64) -> Result<(), sqlx::Error> {
@@ -458,8 +427,8 @@ both! {
         Ok(())
     }
 
-    /// Writes the limits of the key's account.
-    pub(crate) async fn update_limits(tx: &mut here::Connection, key: &Key) -> Result<(), sqlx::Error> {
+    /// Writes what the keys of an account have in common: limits and plan.
+    pub(crate) async fn update_account(tx: &mut here::Connection, key: &Key) -> Result<(), sqlx::Error> {
         let (facts, rights) = (&key.facts, &*key.facts.rights);
         let limits = "update accounts set rate_limit_per_hour = $2, monthly_prediction_limit = $3
             where account_id = $1";
@@ -467,6 +436,11 @@ both! {
             .bind(facts.account.to_string())
             .bind(i64::from(rights.rate_limit_per_hour))
             .bind(rights.monthly_prediction_limit)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("update keys set billing_plan = $2 where account_id = $1 and billing_plan <> $2")
+            .bind(facts.account.to_string())
+            .bind(&*rights.billing_plan)
             .execute(tx)
             .await?;
         Ok(())

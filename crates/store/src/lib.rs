@@ -4,8 +4,11 @@
 //! out. Operations are written once and compiled for both databases (see `database.rs`); where the two
 //! need different SQL, the two texts stand side by side.
 
+mod alerts;
 mod allotments;
+mod audit;
 mod bell;
+mod billing;
 mod change;
 mod database;
 mod error;
@@ -15,15 +18,27 @@ mod keys;
 mod migrations;
 mod open;
 mod postgres;
+mod refused_calls;
 mod sqlite;
 mod tokens;
+mod usage;
+mod validations;
 
+pub use alerts::{Alert, AlertFilter, AlertKind};
 pub use allotments::AccountAsk;
+pub use audit::{AuditFilter, AuditStretch};
 pub use bell::Bell;
+pub use billing::AccountUsage;
 pub use change::{About, Note, Standing, Writes};
 pub use database::Store;
 pub use error::StoreError;
 pub use feed::FeedPage;
 pub use keys::{FoundKey, Key, KeyFilter, ListedKey, NewKey};
-pub use open::{NowFn, OpenError, StoreOptions, sqlite_path};
+pub use open::{NowFn, OpenError, ReadOptions, StoreOptions, sqlite_path};
+pub use refused_calls::RefusedFilter;
 pub use tokens::{NewToken, Token, TokenFilter};
+pub use usage::{
+    Difference, GroupBy, ReconciledAccount, Reconciliation, Recorded, Report, Reporter, ServiceDay,
+    UsageGroup,
+};
+pub use validations::{HourOfKey, KeyCounts};

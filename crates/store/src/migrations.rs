@@ -33,6 +33,8 @@ histories!(
     3 "allotments",
     4 "admin_tokens",
     5 "audit",
+    6 "usage",
+    7 "audit_reading",
 );
 
 pub(crate) async fn on_sqlite(pool: &SqlitePool) -> Result<(), OpenError> {
@@ -48,6 +50,18 @@ pub(crate) async fn on_postgres(pool: &PgPool) -> Result<(), OpenError> {
     let outcome = migrator.run(&one).await.map_err(|error| explain(error, &migrator));
     one.close().await;
     outcome
+}
+
+/// Refuses a schema that is not the one that this program knows. `applied` are the steps that were taken.
+pub(crate) fn check(applied: &[i64]) -> Result<(), OpenError> {
+    let steps: Vec<i64> = sqlite().into_iter().map(|(number, ..)| number).collect();
+    let known = steps.iter().copied().max().unwrap_or(0);
+    let found = applied.iter().copied().max().unwrap_or(0);
+    if found > known {
+        return Err(OpenError::NewerSchema { found, known });
+    }
+    let is_whole = steps.iter().all(|step| applied.contains(step));
+    if is_whole { Ok(()) } else { Err(OpenError::OlderSchema { found, known }) }
 }
 
 fn migrator(history: Vec<(i64, &'static str, &'static str)>) -> Migrator {

@@ -11,6 +11,7 @@ use hokusai_core::id::Epoch;
 use hokusai_core::time::Timestamp;
 
 use crate::database::{Database, Store, both, run};
+use crate::usage::Remembered;
 use crate::{StoreError, migrations, postgres, sqlite};
 
 /// Says what time it is.
@@ -55,6 +56,17 @@ pub struct StoreOptions {
     pub epoch: Epoch,
 }
 
+/// How to open a store for reading only. The URL may hold a password, so it can't be printed.
+#[derive(Clone)]
+pub struct ReadOptions {
+    /// As in [`StoreOptions`].
+    pub url: String,
+    /// As in [`StoreOptions`].
+    pub now: NowFn,
+    /// How long an operation may take.
+    pub timeout: Duration,
+}
+
 /// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -68,6 +80,12 @@ pub enum OpenError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// There is no such file to read.
+    #[error("there is no database at {}", path.display())]
+    Absent {
+        /// The database file.
+        path: PathBuf,
     },
     /// Another process has the SQLite file open.
     #[error("another process is using {}", path.display())]
@@ -84,6 +102,14 @@ pub enum OpenError {
         /// The schema's number.
         found: i64,
         /// The newest number that this program knows.
+        known: i64,
+    },
+    /// The schema was not brought up to date yet, and whoever only reads can't do so.
+    #[error("the database has schema {found}, which is older than this program needs ({known})")]
+    OlderSchema {
+        /// The schema's number; 0 if there is none.
+        found: i64,
+        /// The number that this program needs.
         known: i64,
     },
     /// The schema could not be brought up to date.
@@ -109,7 +135,7 @@ impl Store {
     pub async fn open(options: &StoreOptions) -> Result<Self, OpenError> {
         let database = match sqlite_path(&options.url) {
             Some(path) => Database::Sqlite(sqlite::Db::open(path, options).await?),
-            None if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") => {
+            None if is_postgres(&options.url) => {
                 Database::Postgres(postgres::Db::open(&options.url, options).await?)
             }
             None => return Err(OpenError::Url),
@@ -118,8 +144,28 @@ impl Store {
             Database::Sqlite(db) => migrations::on_sqlite(db.write()).await?,
             Database::Postgres(db) => migrations::on_postgres(db.write()).await?,
         }
-        let store = Self { database, audit_key: options.audit_key.clone(), timeout: options.timeout };
+        let (audit_key, remembered) = (Some(options.audit_key.clone()), Remembered::new());
+        let store = Self { database, audit_key, timeout: options.timeout, remembered };
         store.begin_authority(options).await?;
+        Ok(store)
+    }
+
+    /// Opens the database for reading only, also while others use it. Nothing is created or changed: no
+    /// lock, no schema.
+    ///
+    /// # Errors
+    /// [`OpenError`]; also if the schema is not the one that this program knows.
+    pub async fn open_to_read(options: &ReadOptions) -> Result<Self, OpenError> {
+        let database = match sqlite_path(&options.url) {
+            Some(path) => Database::Sqlite(sqlite::Db::open_to_read(path, options)?),
+            None if is_postgres(&options.url) => {
+                Database::Postgres(postgres::Db::open_to_read(options).await?)
+            }
+            None => return Err(OpenError::Url),
+        };
+        let remembered = Remembered::new();
+        let store = Self { database, audit_key: None, timeout: options.timeout, remembered };
+        migrations::check(&run!(store, applied_migrations())?)?;
         Ok(store)
     }
 
@@ -130,6 +176,10 @@ impl Store {
     }
 }
 
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
 /// The path in a SQLite URL; `None` if it is not one.
 #[must_use]
 pub fn sqlite_path(url: &str) -> Option<&Path> {
@@ -138,6 +188,19 @@ pub fn sqlite_path(url: &str) -> Option<&Path> {
 }
 
 both! {
+    pub(crate) async fn applied_migrations(db: &here::Db) -> Result<Vec<i64>, StoreError> {
+        let is_there = here::either(
+            "select count(*) from sqlite_master where name = '_sqlx_migrations'",
+            "select count(*) from pg_class where oid = to_regclass('_sqlx_migrations')",
+        );
+        let is_there: i64 = sqlx::query_scalar(is_there).fetch_one(db.read()).await?;
+        if is_there == 0 {
+            return Ok(Vec::new());
+        }
+        let applied = sqlx::query_scalar("select version from _sqlx_migrations where success");
+        Ok(applied.fetch_all(db.read()).await?)
+    }
+
     pub(crate) async fn begin_authority(
         db: &here::Db,
         epoch: Epoch,

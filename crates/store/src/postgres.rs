@@ -8,10 +8,12 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection as _, Postgres, Transaction};
 
 use crate::StoreError;
-use crate::open::{NowFn, OpenError, StoreOptions};
+use crate::open::{NowFn, OpenError, ReadOptions, StoreOptions};
 
+pub(crate) use crate::billing::on_postgres as billing;
 pub(crate) use crate::keys::on_postgres as keys;
 pub(crate) use crate::tokens::on_postgres as tokens;
+pub(crate) use crate::usage::sums::on_postgres as usage_sums;
 
 pub(crate) type Connection = PgConnection;
 
@@ -23,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A process that stops in the midst of a transaction, or whose caller is long gone, must not keep its
 /// locks: all other nodes would wait for them.
 const LIMITS: &str = "set statement_timeout = '5s'; set idle_in_transaction_session_timeout = '5s'";
+
+/// Who reads through a long log waits for the disk alone, and holds no locks that others wait for.
+const READING: &str = "set statement_timeout = '60s'; set default_transaction_read_only = on";
 
 /// Connections for what keeps the node going: one listens, one asks for units, one follows the feed.
 const OWN_CONNECTIONS: u32 = 3;
@@ -38,6 +43,8 @@ pub(crate) struct Db {
     pub(crate) listen: bool,
 }
 
+/// Begins to read what stays as it is at the first statement.
+pub(crate) const SNAPSHOT: &str = "begin isolation level repeatable read read only";
 /// Writers meet at rows, and lock them in one order.
 pub(crate) const LOCKS_ROWS: bool = true;
 
@@ -60,22 +67,19 @@ pub(crate) async fn now(db: &Db, connection: &mut Connection) -> Result<Timestam
 
 impl Db {
     pub(crate) async fn open(url: &str, options: &StoreOptions) -> Result<Self, OpenError> {
-        let connect = PgConnectOptions::from_str(url)
-            .map_err(|_| OpenError::Url)?
-            .application_name("hokusai")
-            // PgBouncer refuses this parameter, and no floating-point number is stored here.
-            .extra_float_digits(None);
-        let probe = tokio::time::timeout(PATIENCE, refuse_transaction_pooling(&connect)).await;
-        probe.unwrap_or(Err(OpenError::Store(StoreError::TimedOut)))?;
-        let pool_of = |most| {
-            PgPoolOptions::new().max_connections(most).acquire_timeout(options.timeout).after_connect(
-                |connection, _| Box::pin(async { sqlx::raw_sql(LIMITS).execute(connection).await.map(drop) }),
-            )
-        };
+        let connect = reach(url).await?;
+        let pool_of = |most| pool_of(most, options.timeout, LIMITS);
         let pool = pool_of(options.connections).connect_with(connect.clone()).await?;
         let own = pool_of(OWN_CONNECTIONS).connect_with(connect).await?;
         let injected = options.inject_now_into_postgres.then(|| options.now.clone());
         Ok(Self { pool, own, injected, listen: options.listen })
+    }
+
+    /// The server refuses whatever would write.
+    pub(crate) async fn open_to_read(options: &ReadOptions) -> Result<Self, OpenError> {
+        let connect = reach(&options.url).await?;
+        let pool = pool_of(1, options.timeout, READING).connect_with(connect).await?;
+        Ok(Self { own: pool.clone(), pool, injected: None, listen: false })
     }
 
     pub(crate) fn read(&self) -> &PgPool {
@@ -120,6 +124,25 @@ impl Db {
         self.own.close().await;
         self.pool.close().await;
     }
+}
+
+/// The options of a server that can be connected to, and is no pooler that mixes connections up.
+async fn reach(url: &str) -> Result<PgConnectOptions, OpenError> {
+    let connect = PgConnectOptions::from_str(url)
+        .map_err(|_| OpenError::Url)?
+        .application_name("hokusai")
+        // PgBouncer refuses this parameter, and no floating-point number is stored here.
+        .extra_float_digits(None);
+    let probe = tokio::time::timeout(PATIENCE, refuse_transaction_pooling(&connect)).await;
+    probe.unwrap_or(Err(OpenError::Store(StoreError::TimedOut)))?;
+    Ok(connect)
+}
+
+/// A pool whose connections begin with these settings.
+fn pool_of(most: u32, timeout: Duration, settings: &'static str) -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(most).acquire_timeout(timeout).after_connect(move |connection, _| {
+        Box::pin(async move { sqlx::raw_sql(settings).execute(connection).await.map(drop) })
+    })
 }
 
 /// Refuses a pooler that lends a server connection for one transaction at a time: prepared statements

@@ -7,7 +7,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hokusai_core::time::Timestamp;
 use sqlx::pool::PoolConnection;
@@ -19,10 +19,12 @@ use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 use tokio::sync::watch;
 
 use crate::StoreError;
-use crate::open::{NowFn, OpenError, StoreOptions};
+use crate::open::{NowFn, OpenError, ReadOptions, StoreOptions};
 
+pub(crate) use crate::billing::on_sqlite as billing;
 pub(crate) use crate::keys::on_sqlite as keys;
 pub(crate) use crate::tokens::on_sqlite as tokens;
+pub(crate) use crate::usage::sums::on_sqlite as usage_sums;
 
 pub(crate) type Connection = SqliteConnection;
 
@@ -46,10 +48,22 @@ pub(crate) struct Db {
     pub(crate) changed: watch::Sender<()>,
     path: PathBuf,
     inode: u64,
-    /// Held for as long as the store is open.
-    _lock: File,
+    /// Held for as long as the store is open; `None`: it is open for reading only.
+    lock: Option<File>,
+    /// How the file was found, if nobody used it then.
+    stillness: Option<Stillness>,
 }
 
+/// A file that nobody uses: its log is gone, and was moved into it. It is read as if it could not change;
+/// so whatever was read counts only if it did not.
+#[derive(Debug, PartialEq, Eq)]
+struct Stillness {
+    length: u64,
+    modified: SystemTime,
+}
+
+/// Begins to read what stays as it is at the first statement.
+pub(crate) const SNAPSHOT: &str = "begin";
 /// There is one writer; rows need no locks.
 pub(crate) const LOCKS_ROWS: bool = false;
 
@@ -100,7 +114,34 @@ impl Db {
         let read = pool(options.connections).connect_lazy_with(reading);
         let inode = inode(path).map_err(unusable)?;
         let (now, changed) = (options.now.clone(), watch::Sender::new(()));
-        Ok(Self { write, read, upkeep, own, now, changed, path: path.to_owned(), inode, _lock: lock })
+        let (path, lock) = (path.to_owned(), Some(lock));
+        Ok(Self { write, read, upkeep, own, now, changed, path, inode, lock, stillness: None })
+    }
+
+    /// Takes no lock and creates nothing. SQLite itself would create the files of the log where there are
+    /// none, as whoever reads, and leave them behind: the service might not be able to open those.
+    pub(crate) fn open_to_read(path: &Path, options: &ReadOptions) -> Result<Self, OpenError> {
+        let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
+        let inode = match inode(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(OpenError::Absent { path: path.to_owned() });
+            }
+            inode => inode.map_err(unusable)?,
+        };
+        let stillness = Stillness::of(path).map_err(unusable)?;
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .immutable(stillness.is_some())
+            .busy_timeout(Duration::from_secs(2))
+            .pragma("query_only", "on");
+        let read = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(options.timeout)
+            .connect_lazy_with(connect.disable_statement_logging());
+        let (write, upkeep, own) = (read.clone(), read.clone(), read.clone());
+        let (now, changed, path) = (options.now.clone(), watch::Sender::new(()), path.to_owned());
+        Ok(Self { write, read, upkeep, own, now, changed, path, inode, lock: None, stillness })
     }
 
     pub(crate) fn read(&self) -> &SqlitePool {
@@ -134,6 +175,14 @@ impl Db {
                 "the database file was replaced; restart to use the new one",
             ))),
         }
+    }
+
+    /// Whether what was just read can be believed.
+    pub(crate) fn check_stillness(&self) -> Result<(), sqlx::Error> {
+        if self.stillness.is_none() || self.stillness == Stillness::of(&self.path)? {
+            return Ok(());
+        }
+        Err(sqlx::Error::Io(io::Error::other("the database came into use meanwhile; run this once more")))
     }
 
     /// The instant that statements take as now.
@@ -170,11 +219,27 @@ impl Db {
 
     pub(crate) async fn close(&self) {
         self.read.close().await;
+        if self.lock.is_none() {
+            return;
+        }
         self.upkeep.close().await;
         self.own.close().await;
         // A clean end leaves no log behind; if this fails, the next start reads the log.
         let _ = sqlx::query("pragma wal_checkpoint(truncate)").execute(&self.write).await;
         self.write.close().await;
+    }
+}
+
+impl Stillness {
+    /// `None` if the file has a log, and so may be in use.
+    fn of(path: &Path) -> io::Result<Option<Self>> {
+        let mut log = path.canonicalize()?.into_os_string();
+        log.push("-wal");
+        if Path::new(&log).try_exists()? {
+            return Ok(None);
+        }
+        let file = fs::metadata(path)?;
+        Ok(Some(Self { length: file.len(), modified: file.modified()? }))
     }
 }
 

@@ -1,11 +1,14 @@
 //! `hokusai auth`: API keys and admin tokens of a service, over the network.
 
 mod admin_token;
+mod alerts;
+mod billing;
 mod config;
 mod create_key;
 mod key_ids;
 mod key_values;
 mod list_keys;
+mod months;
 mod prompt;
 mod quiet_value;
 mod revoke_key;
@@ -14,6 +17,7 @@ mod rotate_key;
 mod saved_keys;
 mod show_key;
 mod update_key;
+mod usage;
 mod validate;
 mod whoami;
 
@@ -26,7 +30,7 @@ use crate::failure::Failure;
 use crate::profile::{Connection, ConnectionArgs};
 use crate::service;
 
-/// Create, list, change, rotate, revoke and validate API keys
+/// Create, list, change, rotate, revoke and validate API keys, and see what they are used for
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -53,6 +57,12 @@ enum Action {
     RevokeKey(revoke_key::Args),
     /// Say whether a key works
     Validate(validate::Args),
+    /// Show what a key, or all keys, were used for in a month
+    Usage(usage::Args),
+    /// Show a key's bill for a month
+    Billing(billing::Args),
+    /// List keys that somebody should look at
+    Alerts(alerts::Args),
     /// Say whose the admin token is, and what it may do
     Whoami(whoami::Args),
     /// Manage admin tokens
@@ -102,6 +112,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             Action::RotateKey(args) => rotate_key::run(args, &context).await,
             Action::RevokeKey(args) => revoke_key::run(args, &context).await,
             Action::Validate(args) => validate::run(args, &context).await,
+            Action::Usage(args) => usage::run(args, &context).await,
+            Action::Billing(args) => billing::run(args, &context).await,
+            Action::Alerts(args) => alerts::run(args, &context).await,
             Action::Whoami(args) => whoami::run(args, &context).await,
             Action::AdminToken(args) => admin_token::run(args, &context).await,
             Action::Config(_) => Ok(()),

@@ -1,6 +1,8 @@
 //! `hokusai auth` as its users meet it: what it prints, on which stream, and with which exit status.
 
 mod admin_token;
+mod alerts;
+mod billing;
 mod colors;
 mod create_key;
 mod list_keys;
@@ -14,6 +16,7 @@ mod stranger;
 mod unauthorised;
 mod unreachable;
 mod update_key;
+mod usage;
 mod validate;
 mod whoami;
 mod wrong_use;
@@ -22,7 +25,7 @@ use serde_json::json;
 use shell::{Shell, Told};
 
 use crate::http::Request;
-use crate::program::Process;
+use crate::program::{Process, Program};
 use crate::site::{NewKey, Site, text_of};
 use crate::terminal::Terminal;
 
@@ -35,8 +38,14 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
+        Self::configured(&[])
+    }
+
+    /// A service with these settings, as variables.
+    fn configured(settings: &[(&str, &str)]) -> Self {
         let site = Site::on_sqlite();
-        let node = site.start();
+        let with = |program: Program, (name, value): &(&str, &str)| program.env(name, value);
+        let node = settings.iter().fold(site.serve(), with).start();
         let token = token(&node, "admin", "operator");
         let operator = Shell::at(&url(&node), &token);
         Self { site, node, operator }

@@ -2,9 +2,11 @@
 
 use std::str::FromStr as _;
 
+use hokusai_core::audit::{AuditKey, Entry, FIRST};
+use hokusai_core::time::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 const SERVER: &str = "HOKUSAI_TEST_POSTGRES";
 
@@ -50,6 +52,34 @@ pub(crate) fn execute(url: &str, statement: &'static str) {
             let mut connection = PgConnection::connect(url).await.unwrap();
             sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
         }
+    });
+}
+
+/// Seals the whole audit log anew by another key, as somebody can who has the database and not the key.
+pub(crate) fn seal_anew(url: &str, key: &AuditKey) {
+    block_on(async {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        let log = sqlx::query("select * from audit order by number").fetch_all(&mut connection);
+        let mut seal = FIRST;
+        for row in log.await.unwrap() {
+            let entry = Entry {
+                number: row.get("number"),
+                at: Timestamp(row.get("at")),
+                user_id: row.get("user_id"),
+                token_id: row.get("token_id"),
+                action: row.get("action"),
+                target: row.get("target"),
+                address: row.get("address"),
+                request_id: row.get("request_id"),
+                detail: row.get("detail"),
+            };
+            seal = key.seal(&seal, &entry);
+            let write = sqlx::query("update audit set seal = $1 where number = $2").bind(seal.to_vec());
+            write.bind(entry.number).execute(&mut connection).await.unwrap();
+        }
+        let stand = sqlx::query("update authority set audit_seal = $1").bind(seal.to_vec());
+        stand.execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
     });
 }
 

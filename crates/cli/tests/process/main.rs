@@ -4,6 +4,7 @@
 //! them count by the hour that the service names in its answers.
 #![cfg(test)]
 
+mod audit;
 mod auth;
 mod clock;
 mod crashes;
@@ -25,3 +26,11 @@ mod site;
 mod startup;
 mod tally;
 mod terminal;
+mod usage_crashes;
+mod usage_ledger;
+mod usage_load;
+mod usage_outage;
+mod usage_reconcile;
+mod usage_reports;
+mod usage_settings;
+mod validation_counts;

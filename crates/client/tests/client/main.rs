@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod admin_tokens;
+mod alerts;
 mod builder;
 mod errors;
 mod keys;
@@ -9,7 +10,9 @@ mod odd;
 mod pages;
 mod retries;
 mod service;
+mod usage;
 mod validate;
+mod validations;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hokusai_client::api::keys::UpdateKey;
+use hokusai_client::api::usage::{UsageBatch, UsageDebit};
 use hokusai_client::api::validate::ValidateKey;
 use hokusai_client::{Client, Error};
 use tokio::net::TcpSocket;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::odd::{Odd, Reply};
 use crate::service::{key_wish, token_wish};
+use crate::usage::record;
 use crate::{no_key, secret};
 
 const VERSION: &str = r#"{"version": "1", "commit": "c"}"#;
@@ -59,6 +61,26 @@ async fn what_creates_is_sent_once_even_over_a_connection_that_was_good_before()
     let error = client.create_key(&key_wish("Once")).await.unwrap_err();
     assert!(matches!(error, Error::Lost { .. }), "{error:?}");
     assert_eq!(odd.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn usage_is_reported_again_only_if_it_can_be_told_from_its_repetition() {
+    let batch = |records: &[_]| UsageBatch { records: records.to_vec() };
+    let (told_apart, not) = (record(Some("once")), record(None));
+    let debit = UsageDebit { idempotency_key: "once".into(), ..UsageDebit::default() };
+    for setback in [Reply::Nothing, Reply::refusal(503, "retry-after: 0\r\n", "usage_backlog")] {
+        let odd = Odd::replying([setback]).await;
+        let client = odd.client().retries(1).build().unwrap();
+        client.record_usage(no_key(), &not).await.unwrap_err();
+        client.record_usages(&batch(&[told_apart.clone(), not.clone()])).await.unwrap_err();
+        assert_eq!(odd.requests().len(), 2);
+        client.record_usage(no_key(), &told_apart).await.unwrap_err();
+        client.record_usages(&batch(&[told_apart.clone(), told_apart.clone()])).await.unwrap_err();
+        client.debit(no_key(), &debit).await.unwrap_err();
+        let requests = odd.requests();
+        assert_eq!(requests.len(), 8);
+        assert!(requests[2..].chunks(2).all(|pair| pair[0] == pair[1]), "{requests:?}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use hokusai_client::api::admin_tokens::CreateToken;
 use hokusai_client::api::keys::{CreateKey, CreatedKey};
 use hokusai_client::{Client, KeyId, Secret, Timestamp};
 use hokusai_core::audit::AuditKey;
+use hokusai_core::billing::Plans;
 use hokusai_core::id::Epoch;
 use hokusai_core::token::PlainToken;
 use hokusai_engine::{Clock, Engine, EngineOptions, Jobs, ManualClock};
@@ -32,7 +33,10 @@ impl Service {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::from(ManualClock::new(START));
         let store = Arc::new(Store::open(&store_options(&folder, clock.clone())).await.unwrap());
-        let engine = Arc::new(Engine::new(store, clock, EngineOptions::default()));
+        let plans = Plans::parse(&["free=0.001".into(), "fixed".into()]).unwrap();
+        let billing_plans = plans.names();
+        let options = EngineOptions { plans, ..EngineOptions::default() };
+        let engine = Arc::new(Engine::new(store, clock, options));
         let jobs = Jobs::start(engine.clone()).await.unwrap();
         let operator = OPERATOR.to_owned();
         engine.bootstrap(PlainToken::chosen(&operator)).await.unwrap();
@@ -40,7 +44,8 @@ impl Service {
         let listener =
             Listener::bind(([127, 0, 0, 1], 0).into(), None, ListenOptions::default()).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let app = App::new(engine, AppOptions::default(), exposition());
+        let options = AppOptions { billing_plans, ..AppOptions::default() };
+        let app = App::new(engine, options, exposition());
         tokio::spawn(listener.serve(router(app), std::future::pending()));
         let operator = super::builder(&url).token(Secret::new(operator)).build().unwrap();
         Self { url, operator, _jobs: jobs, _folder: folder }

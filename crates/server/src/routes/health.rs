@@ -59,6 +59,7 @@ pub(crate) async fn metrics(
         }
     }
     metrics::gauge!("hokusai_cached_keys").set(app.engine.cached_keys() as f64);
+    metrics::gauge!("hokusai_usage_waiting").set(app.engine.usage_waiting() as f64);
     metrics::gauge!("hokusai_accounts_in_use").set(app.engine.accounts_in_use() as f64);
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     Ok((content_type, app.exposition.render()).into_response())

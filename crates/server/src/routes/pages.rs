@@ -7,12 +7,13 @@ use axum::http::{HeaderMap, HeaderValue, Uri};
 use serde_json::Value;
 
 use crate::error::ApiError;
-use crate::fields::Parsed;
+use crate::fields::{Parsed, unknown_field};
 use crate::values::whole_number;
 
 const MAX_LIMIT: i64 = 1000;
 
-/// The query parameters of a request, each by its last value. Unknown ones are ignored.
+/// The query parameters of a request, each by its last value. Unknown ones are ignored, unless
+/// [`Query::only`] refuses them.
 pub(crate) struct Query {
     parameters: Vec<(String, String)>,
     uri: Uri,
@@ -46,14 +47,30 @@ impl Query {
         parse(Value::String(text.clone())).map(Some).map_err(|message| ApiError::field(name, message))
     }
 
+    /// Refuses parameters of other names.
+    pub(crate) fn only(&self, known: &[&'static str]) -> Result<(), ApiError> {
+        let unknown = self.parameters.iter().filter(|(name, _)| !known.contains(&name.as_str()));
+        let errors: Vec<_> = unknown.map(|(name, _)| unknown_field("parameter", name, known)).collect();
+        if errors.is_empty() { Ok(()) } else { Err(ApiError::fields(errors)) }
+    }
+
     pub(crate) fn page(&self) -> Result<Page, ApiError> {
-        let limit = self.get("limit", number(1..=MAX_LIMIT))?.unwrap_or(MAX_LIMIT);
+        self.page_of(MAX_LIMIT)
+    }
+
+    /// How much of a list is asked for: `usual`, unless the request says otherwise.
+    pub(crate) fn limit(&self, usual: i64) -> Result<i64, ApiError> {
+        Ok(self.get("limit", number(1..=MAX_LIMIT))?.unwrap_or(usual))
+    }
+
+    pub(crate) fn page_of(&self, usual: i64) -> Result<Page, ApiError> {
+        let limit = self.limit(usual)?;
         let before = self.get("cursor", number(0..=9_999_999_999_999_999))?;
         Ok(Page { before, limit })
     }
 
     /// The header that leads to what comes after `last`, if the page is full.
-    pub(crate) fn next_page(&self, page: Page, shown: usize, last: Option<i64>) -> HeaderMap {
+    pub(crate) fn next_page(&self, page: Page, shown: usize, last: Option<impl ToString>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let is_full = i64::try_from(shown).is_ok_and(|shown| shown == page.limit);
         if let (true, Some(last)) = (is_full, last) {
@@ -70,7 +87,7 @@ impl Query {
 }
 
 /// A whole number written as text.
-fn number(range: std::ops::RangeInclusive<i64>) -> impl FnOnce(Value) -> Parsed<i64> {
+pub(crate) fn number(range: std::ops::RangeInclusive<i64>) -> impl FnOnce(Value) -> Parsed<i64> {
     move |value| {
         let number = value.as_str().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
         whole_number(range)(number.and_then(|text| text.parse().ok()).map_or(Value::Null, |n: i64| n.into()))

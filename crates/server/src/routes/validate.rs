@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::address::origin;
 use crate::app::App;
 use crate::body::JsonObject;
-use crate::caller::{Authorization, authorization, service_role};
+use crate::caller::{Authorization, authorization, service_token};
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::values;
@@ -60,7 +60,7 @@ async fn decide(
     key: &str,
 ) -> Result<Response, ApiError> {
     let origin = origin(extensions, headers, &app.options.trusted_proxies);
-    let service_role = service_role(app, headers, origin).await?;
+    let service_role = service_token(app, headers, origin).await?.map(|token| token.role);
     if question.dry_run && service_role.is_none() {
         return Err(ApiError::service_token_required());
     }

@@ -5,8 +5,13 @@
 #![cfg(test)]
 
 mod admin_tokens;
+mod alerts;
+mod audit;
+mod billing;
 mod keys;
 mod listener;
 mod operation;
 mod support;
+mod usage;
 mod validate;
+mod validations;

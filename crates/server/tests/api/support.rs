@@ -7,6 +7,7 @@ mod contract;
 mod database;
 mod logs;
 mod service;
+mod usage;
 mod wire;
 
 pub(crate) use answer::Answer;
@@ -16,6 +17,7 @@ pub(crate) use contract::Contract;
 pub(crate) use database::Place;
 pub(crate) use logs::Logs;
 pub(crate) use service::{START, Service, Setup};
+pub(crate) use usage::{instant, record_of, report};
 pub(crate) use wire::Wire;
 
 use std::time::Duration;

@@ -1,14 +1,17 @@
 //! What facts do with a store, in a word each.
 
 use hokusai_core::allotment::{Answer, Ask};
+use hokusai_core::calendar::Month;
 use hokusai_core::id::{AccountId, HolderId, KeyId, TokenId};
 use hokusai_core::time::Hour;
 use hokusai_core::time::Timestamp;
+use hokusai_core::usage::{Record, Totals};
 use hokusai_store::{
-    About, AccountAsk, Key, KeyFilter, ListedKey, NewKey, NewToken, Standing, Store, Writes,
+    About, AccountAsk, AccountUsage, GroupBy, Key, KeyFilter, ListedKey, NewKey, NewToken, Recorded, Report,
+    Standing, Store, UsageGroup, Writes,
 };
 
-use crate::samples::{ALL_KEYS, id, writes};
+use crate::samples::{ALL_KEYS, id, plans, report, writes};
 use crate::stores::TestStore;
 
 impl TestStore {
@@ -68,6 +71,43 @@ impl TestStore {
         self.list_keys(&filter, id(holder)).await.unwrap().remove(0)
     }
 
+    /// Reports records in a transaction of their own.
+    pub(crate) async fn report(&self, records: Vec<Record>) -> Recorded {
+        self.take(&report(records)).await
+    }
+
+    /// Takes one report in a transaction of its own.
+    pub(crate) async fn take(&self, report: &Report) -> Recorded {
+        take(self, report).await
+    }
+
+    /// Takes reports in one transaction.
+    pub(crate) async fn take_all(&self, reports: &[Report]) -> Vec<Recorded> {
+        take_all(self, reports).await
+    }
+
+    /// How the account of a key stands in a month.
+    pub(crate) async fn bill(&self, key: u32, month: Month) -> AccountUsage {
+        self.account_usage(id(key), month).await.unwrap().unwrap()
+    }
+
+    /// The predictions that the account of a key is billed for in a month.
+    pub(crate) async fn predictions(&self, key: u32, month: Month) -> i64 {
+        self.bill(key, month).await.usage.predictions
+    }
+
+    pub(crate) async fn usage(&self, key: u32, month: Month, by: GroupBy) -> Vec<UsageGroup> {
+        self.key_usage(id(key), month, by).await.unwrap()
+    }
+
+    /// All that a key used in a month.
+    pub(crate) async fn totals(&self, key: u32, month: Month) -> Totals {
+        self.usage(key, month, GroupBy::Nothing)
+            .await
+            .pop()
+            .map_or_else(Totals::default, |group| group.totals)
+    }
+
     /// Where the feed stands.
     pub(crate) async fn head(&self) -> i64 {
         self.read_feed(i64::MAX).await.unwrap().head.revision
@@ -83,6 +123,17 @@ impl TestStore {
     pub(crate) async fn dry(&self) -> Vec<AccountId> {
         self.read_feed(i64::MAX).await.unwrap().dry
     }
+}
+
+/// Takes one report in a transaction of its own.
+pub(crate) async fn take(store: &Store, report: &Report) -> Recorded {
+    take_all(store, std::slice::from_ref(report)).await[0]
+}
+
+/// Takes reports in one transaction.
+pub(crate) async fn take_all(store: &Store, reports: &[Report]) -> Vec<Recorded> {
+    let reports: Vec<&Report> = reports.iter().collect();
+    store.record_usage(&reports, &plans()).await.unwrap()
 }
 
 pub(crate) async fn edit_key(store: &Store, number: u32, edit: impl FnOnce(&mut Key)) {

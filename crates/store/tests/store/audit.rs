@@ -1,11 +1,11 @@
 //! The audit log: one sealed entry for each change, in a chain that has no fork.
 
-use hokusai_core::audit::{FIRST, Seal};
-use hokusai_store::{About, Note, Writes};
+use hokusai_core::audit::{Entry, FIRST, Seal, SealedEntry, Walker};
+use hokusai_store::{About, AuditFilter, AuditStretch, Note, Writes};
 use tokio::task::JoinSet;
 
 use crate::facts::facts;
-use crate::samples::{START, new_key, note, writes};
+use crate::samples::{ALL_ENTRIES, START, new_key, note, writes};
 use crate::stores::{TestStore, audit_key};
 
 /// Recomputes the chain from what was written, and gives its length and last seal.
@@ -21,7 +21,105 @@ async fn verify(store: &TestStore) -> (i64, Seal) {
     (number, seal)
 }
 
+fn numbers(entries: &[SealedEntry]) -> Vec<i64> {
+    entries.iter().map(|sealed| sealed.entry.number).collect()
+}
+
+async fn listed(store: &TestStore, filter: AuditFilter) -> Vec<i64> {
+    numbers(&store.list_audit(&filter).await.unwrap())
+}
+
+async fn read(store: &TestStore, after: i64, limit: i64) -> Vec<i64> {
+    let stretch = AuditStretch { since: None, until: None, after, limit };
+    numbers(&store.read_audit(&stretch).await.unwrap())
+}
+
+/// Three entries, a microsecond apart, that differ in everything that can be asked for.
+async fn three_entries(store: &TestStore) {
+    for (number, action) in [(1, "key.create"), (2, "key.revoke"), (3, "key.rotate")] {
+        let note = Note {
+            user_id: format!("user {number}"),
+            address: format!("192.0.2.{number}"),
+            action,
+            ..note(&format!("target {number}"))
+        };
+        store.write(Writes { note, ..writes() }).await;
+        store.clock().pass(1);
+    }
+}
+
 facts! {
+    async fn entries_are_listed_newest_first_and_in_pages(store: TestStore) {
+        three_entries(&store).await;
+        assert_eq!(listed(&store, ALL_ENTRIES).await, [3, 2, 1]);
+        assert_eq!(listed(&store, AuditFilter { limit: 2, ..ALL_ENTRIES }).await, [3, 2]);
+        assert_eq!(listed(&store, AuditFilter { before: Some(2), ..ALL_ENTRIES }).await, [1]);
+        let entries = store.list_audit(&ALL_ENTRIES).await.unwrap();
+        let mut written = store.place.connect().await.audit_log().await;
+        written.reverse();
+        let shown: Vec<(Entry, Vec<u8>)> =
+            entries.into_iter().map(|sealed| (sealed.entry, sealed.seal)).collect();
+        let written: Vec<(Entry, Vec<u8>)> =
+            written.into_iter().map(|(entry, seal)| (entry, seal.to_vec())).collect();
+        assert_eq!(shown, written);
+    }
+
+    async fn entries_are_listed_by_what_they_are_about(store: TestStore) {
+        three_entries(&store).await;
+        let some = |text: &str| Some(text.to_owned());
+        for (filter, expected) in [
+            (AuditFilter { target: some("target 2"), ..ALL_ENTRIES }, vec![2]),
+            (AuditFilter { user_id: some("user 2"), ..ALL_ENTRIES }, vec![2]),
+            (AuditFilter { address: some("192.0.2.2"), ..ALL_ENTRIES }, vec![2]),
+            (AuditFilter { action: some("key.revoke"), ..ALL_ENTRIES }, vec![2]),
+            (AuditFilter { action: some("key"), ..ALL_ENTRIES }, vec![]),
+            (AuditFilter { target: some("target 2"), user_id: some("user 1"), ..ALL_ENTRIES }, vec![]),
+            (AuditFilter { user_id: some("user 2"), action: some("key.create"), ..ALL_ENTRIES }, vec![]),
+            (AuditFilter { address: some("192.0.2.2"), before: Some(2), ..ALL_ENTRIES }, vec![]),
+            (AuditFilter { since: Some(START.plus(1)), ..ALL_ENTRIES }, vec![3, 2]),
+            (AuditFilter { until: Some(START.plus(1)), ..ALL_ENTRIES }, vec![1]),
+            (AuditFilter { target: some("target 1"), since: Some(START.plus(1)), ..ALL_ENTRIES }, vec![]),
+        ] {
+            let shown = format!("{filter:?}");
+            assert_eq!(listed(&store, filter).await, expected, "{shown}");
+        }
+    }
+
+    async fn a_stretch_is_read_oldest_first_and_in_pieces(store: TestStore) {
+        three_entries(&store).await;
+        assert_eq!(read(&store, 0, 2).await, [1, 2]);
+        assert_eq!(read(&store, 2, 2).await, [3]);
+        assert_eq!(read(&store, i64::MIN, 3).await, [1, 2, 3]);
+        let (since, until) = (Some(START.plus(1)), Some(START.plus(2)));
+        let stretch = AuditStretch { since, until, after: 0, limit: 9 };
+        assert_eq!(numbers(&store.read_audit(&stretch).await.unwrap()), [2]);
+    }
+
+    async fn the_head_is_that_of_the_last_change(store: TestStore) {
+        let empty = store.audit_head().await.unwrap();
+        assert_eq!((empty.number, empty.highest, &empty.seal[..]), (0, 0, &FIRST[..]));
+        three_entries(&store).await;
+        let (number, seal) = verify(&store).await;
+        let head = store.audit_head().await.unwrap();
+        assert_eq!((head.number, head.highest, &head.seal[..]), (number, 3, &seal[..]));
+        assert_eq!(head.fingerprint, audit_key("the key of the facts").fingerprint());
+        store.execute("update authority set audit_number = 1").await;
+        let head = store.audit_head().await.unwrap();
+        assert_eq!((head.number, head.highest), (1, 3));
+    }
+
+    async fn what_is_read_can_be_verified(store: TestStore) {
+        three_entries(&store).await;
+        let head = store.audit_head().await.unwrap();
+        let mut walker = Walker::new(audit_key("the key of the facts"), head, Vec::new());
+        let stretch = AuditStretch { since: None, until: None, after: i64::MIN, limit: 1000 };
+        for sealed in store.read_audit(&stretch).await.unwrap() {
+            assert!(walker.feed(sealed).is_continue());
+        }
+        assert_eq!(walker.reached().number, 3);
+        assert_eq!(walker.finish(), None);
+    }
+
     async fn a_change_is_logged_as_it_was_noted(store: TestStore) {
         let note = Note {
             action: "key.rotate",

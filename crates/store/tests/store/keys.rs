@@ -1,16 +1,14 @@
 //! Keys: what is written is found and listed, and limits belong to the account.
 
 use hokusai_core::address::parse_block;
-use hokusai_core::id::KeyId;
 use hokusai_core::key::Environment;
 use hokusai_core::scope::Scope;
-use hokusai_core::time::{HOUR, SECOND, Timestamp};
-use hokusai_store::{About, Key, KeyFilter, NewKey, Writes};
-use tokio::task::JoinSet;
+use hokusai_core::time::{HOUR, SECOND};
+use hokusai_store::{About, Key, KeyFilter, NewKey};
 
 use crate::acts::{Holder, edit_key};
 use crate::facts::facts;
-use crate::samples::{ALL_KEYS, START, digest, id, key, new_key, new_key_with, rights, successor, writes};
+use crate::samples::{ALL_KEYS, START, digest, id, key, new_key, new_key_with, rights, successor};
 use crate::stores::TestStore;
 
 /// Every fact that a new key can have, of the kinds that are easily lost on the way.
@@ -261,47 +259,6 @@ facts! {
         for number in [1, 2] {
             assert_eq!(store.key(number).await.facts.rights.rate_limit_per_hour, 100);
         }
-    }
-
-    async fn a_use_is_noted_and_never_moves_back(store: TestStore) {
-        store.add(new_key(1)).await;
-        store.add(new_key(2)).await;
-        for (noted, latest) in [(50, 50), (40, 50), (50, 50), (51, 51)] {
-            store.note_use(&[(id(9), START), (id(1), START.plus(noted))]).await.unwrap();
-            assert_eq!(store.last_use(1).await, Some(START.plus(latest)));
-        }
-        store.note_use(&[(id(1), START.plus(70)), (id(1), START.plus(60))]).await.unwrap();
-        assert_eq!(store.last_use(1).await, Some(START.plus(70)));
-        assert_eq!(store.last_use(2).await, None);
-        store.note_use(&[]).await.unwrap();
-    }
-
-    async fn a_change_does_not_take_a_noted_use_back(store: TestStore) {
-        store.add(new_key(1)).await;
-        let before = store.key(1).await;
-        store.note_use(&[(id(1), START.plus(5))]).await.unwrap();
-        store.write(Writes { changed_keys: vec![before], ..writes() }).await;
-        assert_eq!(store.last_use(1).await, Some(START.plus(5)));
-    }
-
-    async fn nodes_note_the_same_keys_in_any_order_at_once(store: TestStore) {
-        let new_keys: Vec<_> = (1..=40).map(new_key).collect();
-        store.write(Writes { new_keys, ..writes() }).await;
-        let mut tasks = JoinSet::new();
-        for (turn, node) in store.nodes(4).await.into_iter().enumerate() {
-            tasks.spawn(async move {
-                for round in 0..10 {
-                    let at = START.plus(round);
-                    let mut uses: Vec<(KeyId, Timestamp)> = (1..=40).map(|number| (id(number), at)).collect();
-                    if turn % 2 == 0 {
-                        uses.reverse();
-                    }
-                    node.note_use(&uses).await.unwrap();
-                }
-            });
-        }
-        tasks.join_all().await;
-        assert_eq!(store.last_use(17).await, Some(START.plus(9)));
     }
 
     async fn a_change_about_an_unknown_key_finds_none(store: TestStore) {

@@ -2,9 +2,11 @@
 #![cfg(test)]
 
 mod acts;
+mod alerts;
 mod allotments;
 mod audit;
 mod bell;
+mod bills;
 mod change;
 mod connection;
 mod facts;
@@ -15,7 +17,13 @@ mod keys;
 mod lost_messages;
 mod open;
 mod postgres;
+mod reading;
+mod refused_calls;
+mod repeated_reports;
 mod samples;
 mod sqlite;
 mod stores;
+mod sums;
 mod tokens;
+mod usage;
+mod validations;

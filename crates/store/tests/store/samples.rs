@@ -4,11 +4,16 @@ use std::fmt::Debug;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use hokusai_core::billing::Plans;
+use hokusai_core::calendar::{Day, Month};
 use hokusai_core::key::{Environment, KeyDigest, Lifetime};
 use hokusai_core::policy::{KeyFacts, Rights};
 use hokusai_core::time::{HOUR, Timestamp};
 use hokusai_core::token::{Role, TokenLifetime};
-use hokusai_store::{Key, KeyFilter, NewKey, NewToken, Note, Token, TokenFilter, Writes};
+use hokusai_core::usage::{Record, RecordId};
+use hokusai_store::{
+    AuditFilter, Key, KeyFilter, NewKey, NewToken, Note, Report, Reporter, Token, TokenFilter, Writes,
+};
 
 /// Where every clock starts: the beginning of an hour.
 pub(crate) const START: Timestamp = Timestamp(490_000 * HOUR);
@@ -75,6 +80,66 @@ pub(crate) fn successor(number: u32, of: u32) -> NewKey {
     })
 }
 
+/// A key whose account has this plan and monthly limit.
+pub(crate) fn billed(number: u32, plan: &str, limit: impl Into<Option<i64>>) -> NewKey {
+    new_key_with(number, |key| {
+        let rights = rights(key);
+        rights.billing_plan = plan.into();
+        rights.monthly_prediction_limit = limit.into();
+    })
+}
+
+/// Two plans: by `free`, predictions past the limit cost something; by `fixed`, there are none.
+pub(crate) fn plans() -> Plans {
+    Plans::parse(&["free=0.001".to_owned(), "fixed".to_owned()]).unwrap()
+}
+
+/// One prediction by the key of this number, told from others by the idempotency key `name`; it happens when
+/// it arrives.
+pub(crate) fn record(key: u32, name: &str) -> Record {
+    Record {
+        id: RecordId::of(id(key), name),
+        key: id(key),
+        service_id: "".into(),
+        endpoint: "/v1/generate".into(),
+        model_id: None,
+        status_code: 200,
+        response_micros: 1500,
+        predictions: 1,
+        compute_ms: 10,
+        occurred_at: None,
+    }
+}
+
+/// A record of an instant.
+pub(crate) fn record_at(key: u32, name: &str, at: Timestamp) -> Record {
+    Record { occurred_at: Some(at), ..record(key, name) }
+}
+
+/// A report by somebody who may report of every key.
+pub(crate) fn report(records: Vec<Record>) -> Report {
+    Report { reporter: Reporter::Anyone, records, is_debit: false }
+}
+
+/// A debit of so many predictions.
+pub(crate) fn debit(key: u32, name: &str, predictions: i64) -> Report {
+    debit_of(Record { predictions, ..record(key, name) })
+}
+
+pub(crate) fn debit_of(record: Record) -> Report {
+    Report { is_debit: true, ..report(vec![record]) }
+}
+
+/// The first instant of a day such as `2024-02-29`.
+pub(crate) fn start_of(day: &str) -> Timestamp {
+    Day::parse(day).unwrap().start()
+}
+
+/// A month such as `2024-02`.
+pub(crate) fn month(text: &str) -> Month {
+    Month::parse(text).unwrap()
+}
+
 /// A token that does not expire.
 pub(crate) fn new_token(number: u32, role: Role) -> NewToken {
     let token = Token {
@@ -113,6 +178,17 @@ pub(crate) const ALL_KEYS: KeyFilter = KeyFilter {
     service_id: None,
     environment: None,
     active_only: false,
+    before: None,
+    limit: 1000,
+};
+
+pub(crate) const ALL_ENTRIES: AuditFilter = AuditFilter {
+    user_id: None,
+    action: None,
+    target: None,
+    address: None,
+    since: None,
+    until: None,
     before: None,
     limit: 1000,
 };

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use hokusai_core::billing::Plans;
 use hokusai_core::id::KeyId;
 use hokusai_store::{About, OpenError, Store, StoreError, StoreOptions};
 
@@ -31,7 +32,9 @@ async fn assert_all_unavailable(store: &TestStore) {
         ("ping", is_unavailable(&store.ping().await)),
         ("find_key", is_unavailable(&store.find_key(&digest(1)).await)),
         ("list_keys", is_unavailable(&store.list_keys(&ALL_KEYS, id(1)).await)),
-        ("note_use", is_unavailable(&store.note_use(&[(id(1), START)]).await)),
+        ("add_validations", is_unavailable(&store.add_validations(id(1), 1, &[]).await)),
+        ("record_usage", is_unavailable(&store.record_usage(&[], &Plans::default()).await)),
+        ("drop_usage_records", is_unavailable(&store.drop_usage_records(START, 9).await)),
         ("find_living_token", is_unavailable(&store.find_living_token(&digest(1)).await)),
         ("list_tokens", is_unavailable(&store.list_tokens(&ALL_TOKENS).await)),
         ("change", is_unavailable(&store.change(About::Nothing, |_| (Some(writes()), ())).await)),

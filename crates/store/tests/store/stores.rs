@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hokusai_core::audit::AuditKey;
 use hokusai_core::time::Timestamp;
-use hokusai_store::{NowFn, Store, StoreOptions};
+use hokusai_store::{NowFn, OpenError, ReadOptions, Store, StoreOptions};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _};
@@ -90,6 +90,12 @@ impl Place {
             audit_key: audit_key("the key of the facts"),
             epoch: id(1),
         }
+    }
+
+    pub(crate) async fn open_to_read(&self) -> Result<Store, OpenError> {
+        let options = self.options();
+        let (url, now, timeout) = (options.url, options.now, options.timeout);
+        Store::open_to_read(&ReadOptions { url, now, timeout }).await
     }
 
     /// A connection beside the store, to see what it wrote and to stand in its way.

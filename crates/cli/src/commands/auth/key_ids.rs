@@ -13,6 +13,8 @@ const LEAST: usize = 8;
 const SHOWN: usize = 13;
 /// Characters of a whole id.
 const WHOLE: usize = 36;
+/// Terminals from this many columns on show ids whole.
+const WIDE: u16 = 120;
 /// Keys that are named when an id fits several.
 const NAMED: usize = 5;
 
@@ -59,10 +61,15 @@ pub(crate) async fn whole(text: &str, client: &Client) -> Result<KeyId, Failure>
     }
 }
 
-/// How many characters tell these ids apart.
-pub(crate) fn shortest(keys: &[KeyInfo]) -> usize {
-    let mut ids: Vec<&str> = keys.iter().map(|key| key.key_id.as_str()).collect();
+/// How many characters of these ids are shown: all of them where there is room, else as many as tell them
+/// apart.
+pub(crate) fn shown_length<'a>(ids: impl Iterator<Item = &'a str>) -> usize {
+    if output::width() >= WIDE {
+        return WHOLE;
+    }
+    let mut ids: Vec<&str> = ids.collect();
     ids.sort_unstable();
+    ids.dedup();
     let shared = |pair: &[&str]| pair[0].bytes().zip(pair[1].bytes()).take_while(|(a, b)| a == b).count();
     ids.windows(2).map(|pair| shared(pair) + 1).max().unwrap_or(0).clamp(SHOWN, WHOLE)
 }

@@ -10,9 +10,6 @@ use crate::commands::auth::{Context, key_ids, key_values as values};
 use crate::failure::Failure;
 use crate::output::{self, BAD, Format, GOOD, ODD};
 
-/// Terminals from this many columns on show ids whole.
-const WIDE: u16 = 120;
-
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// table is for people, json for programs
@@ -89,7 +86,7 @@ fn print_table(keys: &[KeyInfo], context: &Context) -> Result<(), Failure> {
 }
 
 pub(crate) fn table(keys: &[KeyInfo], context: &Context) -> Table {
-    let shortest = if output::width() >= WIDE { usize::MAX } else { key_ids::shortest(keys) };
+    let shortest = key_ids::shown_length(keys.iter().map(|key| key.key_id.as_str()));
     let mut table = output::table(["ID", "NAME", "KEY", "STATUS", "THIS HOUR", "EXPIRES", "LAST USED"]);
     output::hide_if_narrow(&mut table, &[2]);
     for key in keys {

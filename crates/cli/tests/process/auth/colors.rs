@@ -48,6 +48,9 @@ fn what_programs_read_has_no_colors() {
         &["validate", "--key", &key, "--format", "json"],
         &["validate", "--key", "hk_live_x", "--format", "json"],
         &["admin-token", "list", "--format", "json"],
+        &["usage", &id, "--format", "json"],
+        &["billing", &id, "--format", "json"],
+        &["alerts", "--format", "json"],
         &["rotate-key", &id, "--format", "json"],
     ] {
         let told = desk.auth(&[words, &colors[..]].concat());

@@ -1,5 +1,7 @@
 //! No command shows a secret but the one that it makes, and that only on standard output.
 
+use serde_json::json;
+
 use super::Desk;
 use super::shell::Told;
 use crate::site::text_of;
@@ -14,9 +16,13 @@ fn a_secret_is_shown_once_and_on_standard_output_alone() {
     let created = operator.auth(&["create-key", "--name", "x", "--format", "json"]);
     let (id, key) = (text_of(&created.json()["key_id"]), text_of(&created.json()["api_key"]));
     let shell = operator.with("HOKUSAI_API_KEY", &key);
+    // A key in an endpoint's query is no part of what is kept.
+    let used = json!({"service_id": "platform", "endpoint": format!("/v1?api_key={key}"), "status_code": 200,
+        "response_time_ms": 1});
+    desk.node.as_operator("POST", &format!("/api/v1/usage/{id}"), &used).expect(200);
     let rotated = shell.auth(&["rotate-key", &id]);
     let token = shell.auth(&["admin-token", "create", "--user", "bob", "--name", "x"]);
-    secrets.extend([key, rotated.secret(), token.secret()]);
+    secrets.extend([key.clone(), rotated.secret(), token.secret()]);
     made.extend([created, rotated, token]);
     made.push(shell.auth(&["rotate-key", "--all", "--save", "new-keys", "--yes"]));
     for words in [
@@ -27,6 +33,11 @@ fn a_secret_is_shown_once_and_on_standard_output_alone() {
         &["update-key", &id, "--name", "y", "--format", "json"],
         &["validate"],
         &["validate", "--format", "json"],
+        &["usage", &id, "--by", "endpoint"],
+        &["usage", &key],
+        &["billing", &id],
+        &["billing", &key],
+        &["alerts"],
         &["whoami"],
         &["whoami", "--format", "json"],
         &["admin-token", "list"],

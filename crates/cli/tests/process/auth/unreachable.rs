@@ -22,6 +22,10 @@ fn where_nothing_listens_no_command_does_anything() {
         &["rotate-key", id],
         &["revoke-key", id, "--yes"],
         &["validate"],
+        &["usage"],
+        &["usage", id],
+        &["billing", id],
+        &["alerts", "--fail"],
         &["admin-token", "list"],
     ] {
         let told = shell.auth(words);

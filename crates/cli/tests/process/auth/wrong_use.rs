@@ -143,6 +143,47 @@ fn rotating_all_keys_needs_a_file_and_goes_without_an_id() {
 }
 
 #[test]
+fn usage_and_bills_are_of_whole_months_and_of_keys_by_their_ids() {
+    let id = "01a2050d-a331-7d37-ac37-9bd0115fd1f3";
+    let lines: Vec<String> = [
+        &["usage", "--period", "2026-13"][..],
+        &["usage", id, "--period", "2026-11-07"],
+        &["usage", "--period", "november"],
+        &["usage", "--by", "model"],
+        &["usage", "--by", "endpoint"],
+        &["usage", id, "--user", "bob"],
+        &["usage", "hk_live_6lpqLMSMABhVhBFOXXJcS7FrBm3lPTuz"],
+        &["usage", "--format", "xml"],
+        &["billing"],
+        &["billing", id, "--period", "2026-0"],
+        &["billing", id, "--format", "csv"],
+        &["alerts", "--format", "csv"],
+    ]
+    .map(told)
+    .into();
+    assert_snapshot!(lines.join("\n"), @"
+    error: invalid value '2026-13' for '--period <MONTH>': must be a month (UTC), written as year and month, such as 2026-11
+    error: invalid value '2026-11-07' for '--period <MONTH>': must be a whole month: 2026-11
+    error: invalid value 'november' for '--period <MONTH>': must be a month (UTC), written as year and month, such as 2026-11
+    error: invalid value 'model' for '--by <day|endpoint|service>'
+      [possible values: day, endpoint, service]
+    error: endpoints are told apart for one key only
+    hint: name a key: `hokusai auth usage KEY_ID --by endpoint`; `hokusai auth list-keys` shows the ids
+    error: the argument '[KEY_ID]' cannot be used with '--user <USER>'
+    error: the value of [KEY_ID] is a key, or part of one, and not an id; `hokusai auth list-keys` shows the ids
+    error: invalid value 'xml' for '--format <table|json|csv>'
+      [possible values: table, json, csv]
+    error: the following required arguments were not provided:
+      <KEY_ID>
+    error: invalid value '2026-0' for '--period <MONTH>': must be a month (UTC), written as year and month, such as 2026-11
+    error: invalid value 'csv' for '--format <table|json>'
+      [possible values: table, json]
+    error: invalid value 'csv' for '--format <table|json>'
+      [possible values: table, json]
+    ");
+}
+
+#[test]
 fn tokens_are_looked_at_before_they_are_asked_for() {
     let lines: Vec<String> = [
         &["--user", "bob", "--name", ""][..],

@@ -324,10 +324,8 @@ async fn a_user_is_named_in_plain_characters() {
 
 #[tokio::test]
 async fn services_and_plans_are_those_of_the_configuration() {
-    let mut setup = Setup::default();
+    let mut setup = Setup::with_plans(&["basic", "gold"]);
     setup.app.services = vec!["search".into(), "mail".into()];
-    setup.app.billing_plans = vec!["basic".into(), "gold".into()];
-    setup.engine.default_plan = "basic".into();
     let service = Service::with(setup).await;
     let answer = service.operator.post(KEYS, json!({"name": "A key"})).await.created();
     assert_eq!(answer["key_info"]["service_id"], "search");

@@ -80,7 +80,7 @@ async fn a_use_shows_once_it_was_noted() {
     let key = service.key(json!({})).await;
     service.clock.advance(Duration::from_millis(1500));
     service.validate(&key).await.ok();
-    service.engine.sweep().await.unwrap();
+    service.engine.hand_counts_in().await.unwrap();
     let shown = until("the use was noted", async || {
         let shown = service.operator.get(&key.path()).await.ok()["last_used_at"].clone();
         shown.as_str().map(str::to_owned)

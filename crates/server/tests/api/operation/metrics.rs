@@ -93,7 +93,10 @@ async fn labels_are_of_bounded_sets() {
     assert!(metrics.contains(r#"route="/api/v1/keys/{key_id}""#));
     let labels: BTreeSet<&str> =
         metrics.split(['{', ',']).filter_map(|part| part.split_once("=\"")).map(|(name, _)| name).collect();
-    assert_eq!(labels.into_iter().collect::<Vec<_>>(), ["le", "method", "outcome", "route", "status"]);
+    assert_eq!(
+        labels.into_iter().collect::<Vec<_>>(),
+        ["kind", "le", "method", "outcome", "route", "status"]
+    );
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Answer, Contract, Service, Setup};
 
@@ -70,6 +70,43 @@ async fn the_document_is_served_with_the_settings_of_the_service() {
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(schemas["BillingPlan"]["enum"], json!(["free", "gold"]));
     assert_eq!(schemas["ServiceId"]["enum"], json!(["platform", "prediction", "website", "ml-platform"]));
+}
+
+/// The names of an object's fields.
+fn fields(value: &Value) -> BTreeSet<String> {
+    value.as_object().unwrap().keys().cloned().collect()
+}
+
+#[tokio::test]
+async fn usage_is_shown_with_the_documented_fields_alone() {
+    let service = Service::start().await;
+    let key = service.key(json!({"expires_in_days": 1})).await;
+    let recorded = service.operator.report(&key, json!({})).await.ok();
+    service.validate(&key).await.ok();
+    service.engine.hand_counts_in().await.unwrap();
+    let (stats, bill) =
+        (service.operator.stats(&key, "?by=day").await, service.operator.bill(&key, "").await);
+    let by_date = service.operator.get("/api/v1/usage/aggregate").await.ok();
+    let validations = service.operator.get(&format!("{}/validations", key.path())).await.ok();
+    let alerts = service.operator.get("/api/v1/alerts").await.ok();
+    let document = service.anyone().get("/openapi.json").await.json();
+    for (schema, shown) in [
+        ("UsageRecorded", &recorded),
+        ("UsageStats", &stats),
+        ("EndpointCount", &stats["top_endpoints"][0]),
+        ("UsageGroup", &stats["groups"][0]),
+        ("Billing", &bill),
+        ("BilledUsage", &bill["current_usage"]),
+        ("UsageByDate", &by_date),
+        ("ServiceUsage", &by_date["usage_by_date"]["2026-03-04"]["prediction"]),
+        ("KeyValidations", &validations),
+        ("HourOfValidations", &validations["hours"][0]),
+        ("Alerts", &alerts),
+        ("Alert", &alerts["alerts"][0]),
+    ] {
+        let documented = &document["components"]["schemas"][schema]["properties"];
+        assert_eq!(fields(shown), fields(documented), "{schema}");
+    }
 }
 
 #[tokio::test]

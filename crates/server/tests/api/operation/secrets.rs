@@ -24,6 +24,10 @@ async fn busy_run(service: &Service) -> Vec<String> {
         service.anyone().get(&format!("/api/v1/keys?api_key={}", key.text)).await;
         service.bearer(&key.text).get("/api/v1/keys").await;
         service.bearer(&key.text).post("/api/v1/keys", json!({"name": key.text})).await;
+        let endpoint = format!("/v1/predict?api_key={}", key.text);
+        service.bearer(&key.text).report(key, json!({"endpoint": endpoint})).await.ok();
+        service.bearer(&key.text).report(key, json!({"service_id": key.text})).await;
+        operator.report(key, json!({"idempotency_key": key.text})).await.ok();
         operator.get(&format!("/api/v1/keys/{}", key.text)).await;
         operator.patch(&key.path(), json!({key.text.clone(): 1})).await;
     }
@@ -47,7 +51,7 @@ fn assert_absent(secrets: &[String], place: &str, text: &[u8]) {
 async fn no_secret_is_in_the_database() {
     let service = Service::on_sqlite().await;
     let secrets = busy_run(&service).await;
-    service.engine.sweep().await.unwrap();
+    service.engine.hand_counts_in().await.unwrap();
     let bytes = service.place.bytes();
     assert!(bytes.windows(13).any(|window| window == b"The first key"), "what is looked at is the data");
     assert_absent(&secrets, "the database", &bytes);

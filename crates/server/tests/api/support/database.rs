@@ -105,9 +105,24 @@ impl Place {
             Self::Database { server, name } => {
                 let options = PgConnectOptions::clone(server).database(name);
                 let mut connection = options.connect().await.unwrap();
-                let block = "begin; lock table allotments";
+                let block = "begin; lock table allotments; lock table usage_records";
                 sqlx::raw_sql(block).execute(&mut connection).await.unwrap();
                 Blocker::Postgres { _connection: connection }
+            }
+        }
+    }
+
+    /// How many rows a table has, as another process would count them.
+    pub(crate) async fn count_rows(&self, table: &str) -> i64 {
+        let count = AssertSqlSafe(format!("select count(*) from {table}"));
+        match self {
+            Self::Folder(_) => {
+                let options = SqliteConnectOptions::new().filename(self.file());
+                sqlx::query_scalar(count).fetch_one(&mut options.connect().await.unwrap()).await.unwrap()
+            }
+            Self::Database { server, name } => {
+                let options = PgConnectOptions::clone(server).database(name);
+                sqlx::query_scalar(count).fetch_one(&mut options.connect().await.unwrap()).await.unwrap()
             }
         }
     }

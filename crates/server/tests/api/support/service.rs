@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hokusai_core::audit::AuditKey;
+use hokusai_core::billing::Plans;
 use hokusai_core::id::Epoch;
 use hokusai_core::time::Timestamp;
 use hokusai_core::token::PlainToken;
@@ -31,6 +32,17 @@ pub(crate) struct Setup {
     pub(crate) listen: ListenOptions,
     /// The certificate and its key, as files.
     pub(crate) tls: Option<[PathBuf; 2]>,
+}
+
+impl Setup {
+    /// With these billing plans alone: `NAME=DOLLARS`, or `NAME` for one without overage.
+    pub(crate) fn with_plans(plans: &[&str]) -> Self {
+        let texts: Vec<String> = plans.iter().map(|plan| (*plan).to_owned()).collect();
+        let mut setup = Self::default();
+        setup.engine.plans = Plans::parse(&texts).unwrap();
+        setup.app.billing_plans = setup.engine.plans.names();
+        setup
+    }
 }
 
 /// A running service. Its clock stands until it is moved.
@@ -62,6 +74,12 @@ impl Service {
     /// A service on what an earlier one left behind.
     pub(crate) async fn again(place: Place, clock: ManualClock, operator: &str) -> Self {
         Self::on(place, Setup::default(), clock, operator).await
+    }
+
+    /// Stops this service, and starts another on what it leaves behind.
+    pub(crate) async fn restart(self, setup: Setup) -> Self {
+        let (clock, operator) = (self.clock.clone(), self.operator.text().to_owned());
+        Self::on(self.stop().await, setup, clock, &operator).await
     }
 
     async fn at(place: Place, setup: Setup) -> Self {

@@ -77,6 +77,8 @@ async fn nothing_is_managed_while_the_store_is_away() {
         operator.rotate(&key).await,
         operator.get("/api/v1/admin-tokens").await,
         service.bearer(&key.text).get("/api/v1/keys").await,
+        operator.get(&format!("{}/validations", key.path())).await,
+        operator.get("/api/v1/alerts").await,
     ] {
         assert_eq!(answer.brief(), "503 store_unavailable");
         assert_eq!(answer.header("retry-after"), "1");

@@ -1,0 +1,94 @@
+//! Back-pressure: if more is reported than can be written, reports are put off, and nothing of them is taken.
+
+use insta::assert_snapshot;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::support::{Answer, Caller, IssuedKey, Service, record_of, until};
+
+const BATCH: &str = "/api/v1/usage/batch";
+/// Records that may wait before new ones are put off.
+const MOST_WAITING: usize = 20_000;
+/// Batches that are read at once.
+const MOST_BATCHES: usize = 8;
+
+/// The most that fits into one batch, each record with an idempotency key.
+fn full_batch(key: &IssuedKey, name: usize) -> Value {
+    let record = |number| record_of(key, json!({"idempotency_key": format!("{name}-{number}")}));
+    json!({"records": (0..10_000).map(record).collect::<Vec<Value>>()})
+}
+
+/// Reports a batch until it is taken, as one who was told to send it again.
+async fn persist(caller: Caller, batch: Value) {
+    loop {
+        let answer = caller.post(BATCH, batch.clone()).await;
+        if answer.status == StatusCode::OK {
+            return;
+        }
+        assert_eq!(answer.header("retry-after"), "1", "{answer}");
+    }
+}
+
+/// Sends reports until one is put off; says how that was answered, and how many were taken before.
+async fn first_put_off(mut send: impl AsyncFnMut() -> Answer) -> (Answer, i64) {
+    let mut taken = 0;
+    let answer = until("a report is put off", async || {
+        let answer = send().await;
+        match answer.brief().as_str() {
+            "503 usage_backlog" => return Some(answer),
+            "200" => taken += 1,
+            // The store was waited for in vain.
+            brief => assert_eq!(brief, "503 store_unavailable"),
+        }
+        None
+    });
+    (answer.await, taken)
+}
+
+#[tokio::test]
+async fn what_is_put_off_is_not_taken_and_what_waits_is_taken_once() {
+    let service = Service::start().await;
+    let (busy, put_off) = (service.key(json!({})).await, service.key(json!({})).await);
+    let blocker = service.place.block().await;
+    let mut batches = JoinSet::new();
+    for name in 0..3 {
+        batches.spawn(persist(service.operator.clone(), full_batch(&busy, name)));
+    }
+    until("too much waits", async || (service.engine.usage_waiting() >= MOST_WAITING).then_some(())).await;
+    let (answer, taken) = first_put_off(async || service.operator.report(&put_off, json!({})).await).await;
+    drop(blocker);
+    assert_snapshot!(answer, @r#"
+    503 Service Unavailable
+    retry-after: 1
+    {
+      "code": "usage_backlog",
+      "detail": "More usage is being reported than can be written now; nothing of this was taken: send it again"
+    }
+    "#);
+    batches.join_all().await;
+    assert_eq!(service.operator.requests(&busy).await, 30_000);
+    assert_eq!(service.operator.requests(&put_off).await, taken);
+    assert_eq!(service.operator.report(&put_off, json!({})).await.brief(), "200");
+}
+
+#[tokio::test]
+async fn a_batch_that_waits_in_vain_for_its_turn_to_be_read_is_put_off() {
+    let service = Service::start().await;
+    let key = service.key(json!({})).await;
+    let mut slow = Vec::new();
+    for _ in 0..MOST_BATCHES {
+        let mut wire = service.connect().await;
+        wire.send(format!("POST {BATCH} HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{{")).await;
+        slow.push(wire);
+    }
+    let batch = || vec![record_of(&key, json!({}))];
+    let (answer, taken) = first_put_off(async || service.operator.batch(batch()).await).await;
+    assert_eq!(answer.header("retry-after"), "1");
+    // Single reports are small, and need no turn.
+    service.operator.report(&key, json!({})).await.ok();
+    drop(slow);
+    until("there is a turn", async || (service.operator.batch(batch()).await.status == 200).then_some(()))
+        .await;
+    assert_eq!(service.operator.requests(&key).await, taken + 2);
+}
