@@ -103,12 +103,13 @@ const UNKNOWN_POSTGRES: &str = "select wanted.place - 1 from jsonb_array_element
     (select 1 from usage_endpoints e where e.key_id = wanted.value ->> 0
         and e.month = (wanted.value ->> 1)::bigint and e.endpoint = wanted.value ->> 2)";
 
-/// `$1` rows: key, month.
+/// `$1` rows: key, month. What is called `other` takes no place of an endpoint.
 const COUNT_SQLITE: &str = "select value ->> 0, value ->> 1, (select count(*) from usage_endpoints e
-        where e.key_id = value ->> 0 and e.month = value ->> 1) from json_each($1)";
+        where e.key_id = value ->> 0 and e.month = value ->> 1 and e.endpoint <> 'other') from json_each($1)";
 const COUNT_POSTGRES: &str =
     "select value ->> 0, (value ->> 1)::bigint, (select count(*) from usage_endpoints e
-        where e.key_id = value ->> 0 and e.month = (value ->> 1)::bigint) from jsonb_array_elements($1::jsonb)";
+        where e.key_id = value ->> 0 and e.month = (value ->> 1)::bigint and e.endpoint <> 'other')
+        from jsonb_array_elements($1::jsonb)";
 
 fn owned((key, month, endpoint): &EndpointKey<'_>) -> KnownEndpoint {
     (*key, *month, (*endpoint).into())
