@@ -56,6 +56,20 @@ pub struct SealedEntry {
     pub entry: Entry,
     /// What seals it.
     pub seal: Vec<u8>,
+    /// Whether it was found in the form in which entries are written.
+    pub form: Form,
+}
+
+/// The form in which an entry was found: some databases keep anything in any place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Each part is of its type.
+    Whole,
+    /// Some part is of another type, or a text that can't be read: what is shown in its place is only what
+    /// comes nearest to it.
+    Damaged,
+    /// Its number is no whole number, so it has no place.
+    Unnumbered,
 }
 
 /// How far the chain goes: kept elsewhere, it shows later that nothing before it was cut off.

@@ -19,8 +19,12 @@ impl Engine {
     /// Writes into the service's own log how far the audit log goes: whoever keeps that elsewhere can tell
     /// later that nothing before it was cut off.
     pub(crate) async fn log_checkpoint(&self) -> Result<(), StoreError> {
-        let head = self.store.audit_head().await?;
-        tracing::info!(number = head.number, seal = hex(&head.seal), "audit checkpoint");
+        match self.store.audit_head().await? {
+            Some(head) => {
+                tracing::info!(number = head.number, seal = hex(&head.seal), "audit checkpoint");
+            }
+            None => tracing::error!("the database's record of the audit log's end can't be read"),
+        }
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{AuditKey, Checkpoint, FIRST, Seal, SealedEntry};
+use super::{AuditKey, Checkpoint, FIRST, Form, Seal, SealedEntry};
 
 /// What the store says of the chain, all of one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Head {
     pub highest: i64,
     /// The fingerprint of the key that sealed the chain.
     pub fingerprint: Vec<u8>,
+    /// Whether there are entries behind all numbers, because theirs is none.
+    pub has_unnumbered: bool,
 }
 
 /// What is wrong with an entry, or with the chain at its place.
@@ -52,6 +54,10 @@ pub enum Fault {
     },
     /// It fits, but the head has another seal.
     HeadDiffers,
+    /// All that is there fits, but what the store says of the chain's end can't be read.
+    HeadUnreadable,
+    /// Before it stands one whose number is no whole number.
+    Unnumbered,
     /// From here on all are gone, up to a checkpoint's and further.
     BeforeCheckpoint {
         /// The number of the checkpoint's entry.
@@ -81,7 +87,8 @@ pub struct Finding {
 #[derive(Debug)]
 pub struct Walker {
     key: AuditKey,
-    head: Head,
+    /// `None`: it can't be read.
+    head: Option<Head>,
     /// Those that were not reached yet, the nearest last.
     checkpoints: Vec<Checkpoint>,
     reached: Checkpoint,
@@ -93,13 +100,15 @@ pub struct Walker {
 }
 
 impl Walker {
-    /// Begins before the first entry.
+    /// Begins before the first entry. There is no head if what the store says of it can't be read.
     #[must_use]
-    pub fn new(key: AuditKey, head: Head, mut checkpoints: Vec<Checkpoint>) -> Self {
+    pub fn new(key: AuditKey, head: Option<Head>, mut checkpoints: Vec<Checkpoint>) -> Self {
         let reached = Checkpoint { number: 0, seal: FIRST };
-        checkpoints.retain(|known| known.number > 0);
         checkpoints.sort_unstable_by_key(|known| std::cmp::Reverse(known.number));
-        Self { key, head, checkpoints, reached, suspect: None, last_seal: FIRST.to_vec(), finding: None }
+        let (suspect, last_seal, finding) = (None, FIRST.to_vec(), None);
+        let mut walker = Self { key, head, checkpoints, reached, suspect, last_seal, finding };
+        let _ = walker.compare_with_checkpoints(None);
+        walker
     }
 
     /// How far all is well.
@@ -110,6 +119,12 @@ impl Walker {
 
     /// Takes the next entry; breaks off once no further one could tell more.
     pub fn feed(&mut self, next: SealedEntry) -> ControlFlow<()> {
+        if self.finding.is_some() {
+            return ControlFlow::Break(());
+        }
+        if next.form == Form::Unnumbered {
+            return self.meet_unnumbered(next);
+        }
         let last_seal = std::mem::replace(&mut self.last_seal, next.seal.clone());
         if self.suspect.is_some() {
             return self.look_for_what_belongs_there(&next, &last_seal);
@@ -117,8 +132,10 @@ impl Walker {
         let (number, expected) = (next.entry.number, self.reached.number + 1);
         if number < expected {
             self.find(number, Fault::Extra, Some(next))
-        } else if number > self.head.number {
-            self.pass_head(next)
+        } else if let Some(Head { number: head, highest, .. }) = self.head
+            && number > head
+        {
+            self.pass_head(next, head, highest)
         } else if number > expected {
             self.find(expected, Fault::Missing, None)
         } else {
@@ -140,25 +157,39 @@ impl Walker {
 
     fn step(&mut self, next: SealedEntry) -> ControlFlow<()> {
         let (number, seal) = (next.entry.number, self.key.seal(&self.reached.seal, &next.entry));
-        if next.seal != seal {
+        if next.form != Form::Whole || next.seal != seal {
             self.suspect = Some(next);
             return ControlFlow::Continue(());
         }
         self.reached = Checkpoint { number, seal };
+        self.compare_with_checkpoints(Some(next))
+    }
+
+    /// Holds what was just reached to the checkpoints that were taken there.
+    fn compare_with_checkpoints(&mut self, stands_there: Option<SealedEntry>) -> ControlFlow<()> {
+        let Checkpoint { number, seal } = self.reached;
         while let Some(known) = self.checkpoints.pop_if(|known| known.number == number) {
             if known.seal != seal {
-                return self.find(number, Fault::CheckpointDiffers, Some(next));
+                return self.find(number, Fault::CheckpointDiffers, stands_there);
             }
         }
         ControlFlow::Continue(())
     }
 
+    /// It has no place, and so none can be looked for behind it.
+    fn meet_unnumbered(&mut self, next: SealedEntry) -> ControlFlow<()> {
+        if self.suspect.is_some() {
+            return ControlFlow::Break(());
+        }
+        self.find(self.reached.number + 1, Fault::Unnumbered, Some(next))
+    }
+
     /// What was there when the head was read lies behind it wrongly; what is higher came since.
-    fn pass_head(&mut self, next: SealedEntry) -> ControlFlow<()> {
-        let (head, expected) = (self.head.number, self.reached.number + 1);
+    fn pass_head(&mut self, next: SealedEntry, head: i64, highest: i64) -> ControlFlow<()> {
+        let expected = self.reached.number + 1;
         if expected <= head {
             self.find(expected, Fault::TailCut { head }, None)
-        } else if next.entry.number <= self.head.highest {
+        } else if next.entry.number <= highest {
             self.find(next.entry.number, Fault::BehindHead { head }, Some(next))
         } else {
             ControlFlow::Break(())
@@ -185,15 +216,13 @@ impl Walker {
         let Ok(previous) = Seal::try_from(previous) else { return false };
         let mut entry = sealed.entry.clone();
         entry.number = number;
-        sealed.seal == self.key.seal(&previous, &entry)
+        sealed.form == Form::Whole && sealed.seal == self.key.seal(&previous, &entry)
     }
 
     fn judge_end(&mut self) {
-        let (reached, head) = (self.reached, self.head.number);
-        let (number, fault) = if reached.number < head {
-            (reached.number + 1, Fault::TailCut { head })
-        } else if self.head.seal != reached.seal {
-            (head, Fault::HeadDiffers)
+        let reached = self.reached;
+        let (number, fault) = if let Some(fault) = self.judge_head() {
+            fault
         } else if let Some(Checkpoint { number: checkpoint, .. }) = self.checkpoints.first().copied() {
             (reached.number + 1, Fault::BeforeCheckpoint { checkpoint })
         } else if self.is_other_key() {
@@ -204,8 +233,20 @@ impl Walker {
         let _ = self.find(number, fault, None);
     }
 
+    fn judge_head(&self) -> Option<(i64, Fault)> {
+        let reached = self.reached;
+        let Some(head) = &self.head else { return Some((reached.number, Fault::HeadUnreadable)) };
+        if reached.number < head.number {
+            Some((reached.number + 1, Fault::TailCut { head: head.number }))
+        } else if head.seal != reached.seal {
+            Some((head.number, Fault::HeadDiffers))
+        } else {
+            head.has_unnumbered.then_some((reached.number + 1, Fault::Unnumbered))
+        }
+    }
+
     fn is_other_key(&self) -> bool {
-        self.head.fingerprint != self.key.fingerprint()
+        self.head.as_ref().is_some_and(|head| head.fingerprint != self.key.fingerprint())
     }
 
     fn find(&mut self, number: i64, fault: Fault, stands_there: Option<SealedEntry>) -> ControlFlow<()> {

@@ -29,8 +29,8 @@ async fn listed(store: &TestStore, filter: AuditFilter) -> Vec<i64> {
     numbers(&store.list_audit(&filter).await.unwrap())
 }
 
-async fn read(store: &TestStore, after: i64, limit: i64) -> Vec<i64> {
-    let stretch = AuditStretch { since: None, until: None, after, limit };
+async fn read(store: &TestStore, from: i64, limit: i64) -> Vec<i64> {
+    let stretch = AuditStretch { since: None, until: None, from, limit };
     numbers(&store.read_audit(&stretch).await.unwrap())
 }
 
@@ -88,23 +88,42 @@ facts! {
     async fn a_stretch_is_read_oldest_first_and_in_pieces(store: TestStore) {
         three_entries(&store).await;
         assert_eq!(read(&store, 0, 2).await, [1, 2]);
-        assert_eq!(read(&store, 2, 2).await, [3]);
+        assert_eq!(read(&store, 3, 2).await, [3]);
         assert_eq!(read(&store, i64::MIN, 3).await, [1, 2, 3]);
         let (since, until) = (Some(START.plus(1)), Some(START.plus(2)));
-        let stretch = AuditStretch { since, until, after: 0, limit: 9 };
+        let stretch = AuditStretch { since, until, from: 0, limit: 9 };
         assert_eq!(numbers(&store.read_audit(&stretch).await.unwrap()), [2]);
     }
 
+    async fn no_number_is_too_low_or_too_high_to_be_read(store: TestStore) {
+        three_entries(&store).await;
+        store
+            .execute(
+                "update audit set number = -9223372036854775807 - 1 where number = 1;
+                 update audit set number = 9223372036854775807 where number = 3",
+            )
+            .await;
+        let (mut stretch, mut found) = (AuditStretch { since: None, until: None, from: i64::MIN, limit: 1 }, vec![]);
+        while let Some(last) = store.read_audit(&stretch).await.unwrap().pop() {
+            found.push(last.entry.number);
+            let Some(rest) = stretch.behind(&last) else { break };
+            stretch = rest;
+        }
+        assert_eq!(found, [i64::MIN, 2, i64::MAX]);
+        found.reverse();
+        assert_eq!(listed(&store, ALL_ENTRIES).await, found);
+    }
+
     async fn the_head_is_that_of_the_last_change(store: TestStore) {
-        let empty = store.audit_head().await.unwrap();
+        let empty = store.audit_head().await.unwrap().unwrap();
         assert_eq!((empty.number, empty.highest, &empty.seal[..]), (0, 0, &FIRST[..]));
         three_entries(&store).await;
         let (number, seal) = verify(&store).await;
-        let head = store.audit_head().await.unwrap();
+        let head = store.audit_head().await.unwrap().unwrap();
         assert_eq!((head.number, head.highest, &head.seal[..]), (number, 3, &seal[..]));
         assert_eq!(head.fingerprint, audit_key("the key of the facts").fingerprint());
         store.execute("update authority set audit_number = 1").await;
-        let head = store.audit_head().await.unwrap();
+        let head = store.audit_head().await.unwrap().unwrap();
         assert_eq!((head.number, head.highest), (1, 3));
     }
 
@@ -112,7 +131,7 @@ facts! {
         three_entries(&store).await;
         let head = store.audit_head().await.unwrap();
         let mut walker = Walker::new(audit_key("the key of the facts"), head, Vec::new());
-        let stretch = AuditStretch { since: None, until: None, after: i64::MIN, limit: 1000 };
+        let stretch = AuditStretch { since: None, until: None, from: i64::MIN, limit: 1000 };
         for sealed in store.read_audit(&stretch).await.unwrap() {
             assert!(walker.feed(sealed).is_continue());
         }

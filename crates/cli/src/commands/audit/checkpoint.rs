@@ -17,10 +17,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     with_store(&args.settings.resolve()?, async |store| {
         let head = store.audit_head().await?;
-        let seal = head.seal.as_slice().try_into().map_err(|_| {
-            Failure::refused("the database holds no seal of the last entry", "run `hokusai audit verify`")
+        let checkpoint = head.and_then(|head| {
+            let seal = head.seal.as_slice().try_into().ok()?;
+            Some(Checkpoint { number: head.number, seal })
+        });
+        let checkpoint = checkpoint.ok_or_else(|| {
+            let error = "the database's record of the last entry is gone, or can't be read";
+            Failure::refused(error, "run `hokusai audit verify`")
         })?;
-        writeln!(std::io::stdout(), "{}", Checkpoint { number: head.number, seal })?;
+        writeln!(std::io::stdout(), "{checkpoint}")?;
         writeln!(
             std::io::stderr(),
             "Keep this where nobody can change it who can change the database. With it,\n\

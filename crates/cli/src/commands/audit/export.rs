@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use hokusai_core::audit::Form;
 use hokusai_core::time::Timestamp;
 use hokusai_server::audit_entry;
 use hokusai_store::{AuditStretch, Store};
@@ -31,7 +32,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let Args { since, until, out, settings } = args;
-    let stretch = AuditStretch { since, until, after: i64::MIN, limit: ENTRIES_AT_ONCE };
+    let stretch = AuditStretch { since, until, from: i64::MIN, limit: ENTRIES_AT_ONCE };
     with_store(&settings.resolve()?, async |store| match out {
         Some(path) => to_file(store, stretch, &path).await,
         None => write_all(store, stretch, &mut BufWriter::new(io::stdout())).await.map(drop),
@@ -63,12 +64,16 @@ async fn write_all(store: &Store, mut stretch: AuditStretch, out: &mut impl Writ
     let mut count = 0;
     loop {
         let entries = store.read_audit(&stretch).await?;
-        let Some(last) = entries.last() else { break };
-        stretch.after = last.entry.number;
         for sealed in &entries {
+            if sealed.form == Form::Unnumbered {
+                let error = "the audit log holds an entry whose number is no whole number";
+                return Err(Failure::refused(error, "run `hokusai audit verify`"));
+            }
             writeln!(out, "{}", serde_json::to_string(&audit_entry(sealed))?)?;
             count += 1;
         }
+        let Some(rest) = entries.last().and_then(|last| stretch.behind(last)) else { break };
+        stretch = rest;
     }
     out.flush()?;
     Ok(count)

@@ -37,7 +37,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 }
 
 async fn verify(store: &Store, key: AuditKey, checkpoints: Vec<Checkpoint>) -> Result<(), Failure> {
-    let is_unbound = checkpoints.is_empty();
+    // A checkpoint of no entry says of none that it was there.
+    let is_unbound = checkpoints.iter().all(|known| known.number == 0);
     let mut walker = Walker::new(key, store.audit_head().await?, checkpoints);
     let times = walk(store, &mut walker).await?;
     let reached = walker.reached();
@@ -64,12 +65,11 @@ async fn verify(store: &Store, key: AuditKey, checkpoints: Vec<Checkpoint>) -> R
 
 /// Feeds the walker until it knows; says when the first and the last good entry were written.
 async fn walk(store: &Store, walker: &mut Walker) -> Result<Option<(String, String)>, Failure> {
-    let mut stretch = AuditStretch { since: None, until: None, after: i64::MIN, limit: ENTRIES_AT_ONCE };
+    let mut stretch = AuditStretch { since: None, until: None, from: i64::MIN, limit: ENTRIES_AT_ONCE };
     let mut times: Option<(String, String)> = None;
     loop {
         let entries = store.read_audit(&stretch).await?;
-        let Some(last) = entries.last() else { return Ok(times) };
-        stretch.after = last.entry.number;
+        let rest = entries.last().and_then(|last| stretch.behind(last));
         for sealed in entries {
             let before = walker.reached().number;
             let at = sealed.entry.at.0;
@@ -82,6 +82,8 @@ async fn walk(store: &Store, walker: &mut Walker) -> Result<Option<(String, Stri
                 return Ok(times);
             }
         }
+        let Some(rest) = rest else { return Ok(times) };
+        stretch = rest;
     }
 }
 
@@ -103,13 +105,11 @@ fn explain(finding: &Finding, good: i64) -> Failure {
 
 fn fault_text(finding: &Finding) -> String {
     let number = finding.number;
-    let entry = match &finding.stands_there {
-        Some(SealedEntry { entry, .. }) => {
-            let at = hokusai_api::time::write(entry.at.0);
-            format!("entry {number} ({at}, {})", output::shown(&entry.action))
-        }
-        None => format!("entry {number}"),
-    };
+    let what = finding.stands_there.as_ref().map_or_else(String::new, |SealedEntry { entry, .. }| {
+        let at = hokusai_api::time::write(entry.at.0);
+        format!(" ({at}, {})", output::shown(&entry.action))
+    });
+    let entry = format!("entry {number}{what}");
     match finding.fault {
         Fault::Changed => {
             format!("{entry} does not fit: it was changed, or what came before it was taken out")
@@ -129,8 +129,13 @@ fn fault_text(finding: &Finding) -> String {
             format!("{entry} lies behind the end: the last change wrote entry {head}")
         }
         Fault::HeadDiffers => format!("{entry} is not the end that the last change wrote"),
+        Fault::HeadUnreadable => "the database's record of its end is gone, or can't be read".to_owned(),
+        Fault::Unnumbered => format!("an entry{what} was inserted or changed: its number is no whole number"),
         Fault::BeforeCheckpoint { checkpoint } => {
             format!("the end is cut off: {entry} is missing, and the checkpoint's entry {checkpoint}")
+        }
+        Fault::CheckpointDiffers if number == 0 => {
+            "the checkpoint of no entry has not the seal with which every log begins".to_owned()
         }
         Fault::CheckpointDiffers => {
             format!("{entry} is not the one of the checkpoint: this log went another way")

@@ -73,6 +73,105 @@ fn a_changed_row_is_named() {
     is_bad(&verify(&site, &[]), changed, "entries 1 to 2 are good");
 }
 
+/// What verifying says after `tampering` with seven entries on each database.
+fn after_on_both(tampering: &'static str) -> [Ended; 2] {
+    [Site::on_sqlite(), Site::on_postgres()].map(|site| {
+        seven_entries(&site);
+        site.execute(tampering);
+        verify(&site, &[])
+    })
+}
+
+#[test]
+fn a_row_is_named_whose_values_look_the_same_but_are_of_another_type() {
+    for tampering in [
+        "update audit set user_id = cast(user_id as blob) where number = 3",
+        "update audit set at = at || 'x' where number = 3",
+        "update audit set detail = cast(x'ff' as text) where number = 3",
+    ] {
+        is_bad(
+            &after(tampering),
+            "entry 3 (key.create) does not fit: it was changed, or what came before it was taken out",
+            "entries 1 to 2 are good",
+        );
+    }
+}
+
+#[test]
+fn a_row_whose_number_is_none_is_named() {
+    let inserted = "an entry (key.create) was inserted or changed: its number is no whole number";
+    for (tampering, good) in [
+        (
+            "insert into audit select 4.5, at, user_id, token_id, action, target, address, request_id, detail,
+                seal from audit where number = 4",
+            "entries 1 to 4 are good",
+        ),
+        (
+            "insert into audit select 'x', at, user_id, token_id, action, target, address, request_id, detail,
+                seal from audit where number = 4",
+            "entries 1 to 7 are good",
+        ),
+    ] {
+        let site = Site::on_sqlite();
+        seven_entries(&site);
+        site.execute(tampering);
+        is_bad(&verify(&site, &[]), inserted, good);
+        let export = || audit(&site, &["export", "--out", "log.jsonl"]);
+        refused(export(), 1, "an entry whose number is no whole number", "run `hokusai audit verify`");
+        assert!(!site.directory().join("log.jsonl").exists());
+    }
+}
+
+#[test]
+fn a_record_of_the_end_that_is_gone_or_is_none_is_told() {
+    let gone = "the database's record of its end is gone, or can't be read";
+    is_bad(&after("update authority set audit_number = 'x'"), gone, "entries 1 to 7 are good");
+    for ended in after_on_both("delete from authority") {
+        is_bad(&ended, gone, "entries 1 to 7 are good");
+    }
+    let site = Site::on_sqlite();
+    seven_entries(&site);
+    site.execute("delete from authority");
+    refused(
+        audit(&site, &["checkpoint"]),
+        1,
+        "record of the last entry is gone",
+        "run `hokusai audit verify`",
+    );
+}
+
+#[test]
+fn what_is_found_on_sqlite_is_found_on_postgres_too() {
+    for (tampering, fault) in [
+        ("delete from audit where number = 3", "entry 3 is missing, though later ones are there"),
+        (
+            "update audit set number = -number where number >= 3;
+             update audit set number = 1 - number where number < 0;
+             insert into audit select 3, at, 'mallory', token_id, action, target, address, request_id,
+                detail, seal from audit where number = 2;
+             update authority set audit_number = 8",
+            "entry 3 (key.create) was inserted: what belongs in its place is now entry 4",
+        ),
+        (
+            "update audit set number = -3 where number = 3; update audit set number = 3 where number = 5;
+             update audit set number = 5 where number = -3",
+            "entry 3 (key.create) is out of order: it has changed places with entry 5",
+        ),
+    ] {
+        for ended in after_on_both(tampering) {
+            is_bad(&ended, fault, "entries 1 to 2 are good");
+        }
+    }
+    let lowest = "entry -9223372036854775808 (key.create) was inserted: another has this number, or none can \
+                  have it";
+    for ended in after_on_both(
+        "insert into audit select -9223372036854775807 - 1, at, user_id, token_id, action, target, address,
+            request_id, detail, seal from audit where number = 2",
+    ) {
+        is_bad(&ended, lowest, "");
+    }
+}
+
 #[test]
 fn a_row_that_is_no_entry_any_more_is_named() {
     is_bad(
@@ -300,6 +399,21 @@ fn the_service_logs_checkpoints_that_verify_takes() {
     assert_eq!((logged["level"].as_str(), &checkpoint[..2]), (Some("INFO"), "7:"));
     assert_eq!(format!("{checkpoint}\n"), told(&site, &["checkpoint"]));
     is_good(&verify(&site, &["--checkpoint", &checkpoint]), 7);
+}
+
+#[test]
+fn a_checkpoint_of_no_entry_binds_nothing_and_is_checked() {
+    let site = Site::on_sqlite();
+    seven_entries(&site);
+    let nothing = format!("0:{}", "0".repeat(64));
+    let ended = verify(&site, &["--checkpoint", &nothing]);
+    is_good(&ended, 7);
+    assert!(ended.output.contains("Only --checkpoint"), "{}", ended.output);
+    is_bad(
+        &verify(&site, &["--checkpoint", &nothing.replace(":0", ":1")]),
+        "the checkpoint of no entry has not the seal with which every log begins",
+        "",
+    );
 }
 
 #[test]

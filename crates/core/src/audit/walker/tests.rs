@@ -25,7 +25,7 @@ fn chain(length: i64, key: &AuditKey) -> Vec<SealedEntry> {
             detail: "{}".into(),
         };
         seal = key.seal(&seal, &entry);
-        SealedEntry { entry, seal: seal.to_vec() }
+        SealedEntry { entry, seal: seal.to_vec(), form: Form::Whole }
     });
     sealed.collect()
 }
@@ -33,7 +33,8 @@ fn chain(length: i64, key: &AuditKey) -> Vec<SealedEntry> {
 fn head(chain: &[SealedEntry]) -> Head {
     let number = chain.last().map_or(0, |last| last.entry.number);
     let seal = chain.last().map_or(FIRST.to_vec(), |last| last.seal.clone());
-    Head { number, seal, highest: number, fingerprint: key("k").fingerprint().to_vec() }
+    let fingerprint = key("k").fingerprint().to_vec();
+    Head { number, seal, highest: number, fingerprint, has_unnumbered: false }
 }
 
 fn checkpoint(chain: &[SealedEntry], number: usize) -> Checkpoint {
@@ -42,7 +43,11 @@ fn checkpoint(chain: &[SealedEntry], number: usize) -> Checkpoint {
 }
 
 fn walk(chain: &[SealedEntry], head: &Head, checkpoints: &[Checkpoint]) -> Option<Finding> {
-    let mut walker = Walker::new(key("k"), head.clone(), checkpoints.to_vec());
+    walk_to(chain, Some(head.clone()), checkpoints)
+}
+
+fn walk_to(chain: &[SealedEntry], head: Option<Head>, checkpoints: &[Checkpoint]) -> Option<Finding> {
+    let mut walker = Walker::new(key("k"), head, checkpoints.to_vec());
     let _ = chain.iter().try_for_each(|sealed| walker.feed(sealed.clone()));
     walker.finish()
 }
@@ -79,7 +84,7 @@ fn an_untouched_chain_is_good_at_every_length() {
 
 #[test]
 fn a_change_to_any_part_is_found_at_its_entry() {
-    let changes: [fn(&mut SealedEntry); 9] = [
+    let changes: [fn(&mut SealedEntry); 10] = [
         |sealed| sealed.entry.at = Timestamp(0),
         |sealed| sealed.entry.user_id.clear(),
         |sealed| sealed.entry.token_id.clear(),
@@ -89,6 +94,7 @@ fn a_change_to_any_part_is_found_at_its_entry() {
         |sealed| sealed.entry.request_id.clear(),
         |sealed| sealed.entry.detail = "{ }".into(),
         |sealed| sealed.seal.truncate(31),
+        |sealed| sealed.form = Form::Damaged,
     ];
     for (change, place) in changes.into_iter().zip(0..) {
         let place = place % 9;
@@ -141,6 +147,35 @@ fn an_entry_that_shares_its_number_or_has_none_of_the_chain_is_found() {
         chain[0].entry.number = 0;
     });
     assert_eq!(before, Some((0, Fault::Extra)));
+}
+
+#[test]
+fn an_entry_without_a_number_is_found_wherever_it_stands() {
+    for place in [0, 4, 9] {
+        let mut chain = chain(9, &key("k"));
+        let head = head(&chain);
+        let stray = SealedEntry { form: Form::Unnumbered, ..chain[8].clone() };
+        chain.insert(place, stray.clone());
+        let finding = walk(&chain, &head, &[]).unwrap();
+        let number = i64::try_from(place).unwrap() + 1;
+        assert_eq!((finding.number, finding.fault), (number, Fault::Unnumbered));
+        assert_eq!(finding.stands_there, Some(stray));
+    }
+    // Nothing behind it is looked at: who feeds the walker could not get past it.
+    let mut chain = chain(9, &key("k"));
+    chain[2].entry.user_id.clear();
+    chain[5].form = Form::Unnumbered;
+    let mut walker = Walker::new(key("k"), Some(head(&chain)), Vec::new());
+    assert_eq!(chain.iter().position(|sealed| walker.feed(sealed.clone()).is_break()), Some(5));
+    assert_eq!(walker.finish().unwrap().fault, Fault::Changed);
+}
+
+#[test]
+fn an_entry_behind_all_numbers_is_found_though_the_chain_grows_meanwhile() {
+    let whole = chain(9, &key("k"));
+    let early = head(&whole[..6]);
+    let finding = walk(&whole, &Head { has_unnumbered: true, ..early }, &[]).unwrap();
+    assert_eq!((finding.number, finding.fault), (7, Fault::Unnumbered));
 }
 
 #[test]
@@ -204,6 +239,26 @@ fn a_head_with_another_seal_is_found() {
     let other = Head { seal: FIRST.to_vec(), ..head(&whole) };
     let finding = walk(&whole, &other, &[]).unwrap();
     assert_eq!((finding.number, finding.fault), (9, Fault::HeadDiffers));
+}
+
+#[test]
+fn a_head_that_can_t_be_read_is_found_unless_an_entry_is_wrong() {
+    let mut chain = chain(9, &key("k"));
+    let finding = walk_to(&chain, None, &[]).unwrap();
+    assert_eq!((finding.number, finding.fault, finding.is_other_key), (9, Fault::HeadUnreadable, false));
+    chain[4].entry.user_id.clear();
+    assert_eq!(walk_to(&chain, None, &[]).unwrap().number, 5);
+}
+
+#[test]
+fn a_checkpoint_of_nothing_has_the_first_seal() {
+    let whole = chain(9, &key("k"));
+    assert_eq!(walk(&whole, &head(&whole), &[Checkpoint { number: 0, seal: FIRST }]), None);
+    let other = Checkpoint { number: 0, seal: [1; 32] };
+    for chain in [&whole[..], &[]] {
+        let finding = walk(chain, &head(chain), &[other]).unwrap();
+        assert_eq!((finding.number, finding.fault), (0, Fault::CheckpointDiffers));
+    }
 }
 
 #[test]
