@@ -131,6 +131,14 @@ pub(crate) fn text_up_to(most: usize) -> impl FnOnce(Value) -> Parsed<String> {
     }
 }
 
+/// Text of one line at most: what the store can be asked for. PostgreSQL takes no text with a NUL in it.
+pub(crate) fn line_up_to(most: usize) -> impl FnOnce(Value) -> Parsed<String> {
+    move |value| {
+        let text = text_up_to(most)(value).ok().filter(|text| !text.chars().any(char::is_control));
+        text.ok_or_else(|| format!("must be text of at most {most} characters without control characters"))
+    }
+}
+
 pub(crate) fn allowlist(value: Value) -> Parsed<Vec<IpNet>> {
     let wrong = || format!("must be a list of at most {MAX_ALLOWLIST} IPv4 or IPv6 addresses or CIDR blocks");
     let Value::Array(items) = value else { return Err(wrong()) };

@@ -30,8 +30,8 @@ pub(crate) async fn list(
     let page = query.page_of(USUAL_LIMIT)?;
     let filter = AuditFilter {
         user_id: query.get("user_id", values::user_id)?,
-        action: query.get("action", values::text_up_to(64))?,
-        target: query.get("target", values::text_up_to(64))?,
+        action: query.get("action", values::line_up_to(64))?,
+        target: query.get("target", values::line_up_to(64))?,
         address: query.get("address", values::address)?,
         since: query.get("since", values::time)?,
         until: query.get("until", values::time)?,

@@ -62,7 +62,7 @@ fn address(value: Value) -> Parsed<String> {
 }
 
 fn cursor(value: Value) -> Parsed<Refused> {
-    let text = values::text_up_to(128)(value)?;
+    let text = values::line_up_to(128)(value)?;
     let mut parts = text.splitn(3, ',');
     let parts = (parts.next().and_then(|minute| minute.parse().ok()), parts.next(), parts.next());
     let (Some(minute), Some(address), Some(code)) = parts else {

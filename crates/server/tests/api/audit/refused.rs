@@ -187,6 +187,7 @@ async fn wrong_parameters_are_refused_by_name() {
         ("limit=x", "422 limit: must be a whole number from 1 to 1000"),
         ("cursor=5", "422 cursor: must be the cursor that an earlier page links to"),
         ("cursor=x,y,z", "422 cursor: must be the cursor that an earlier page links to"),
+        ("cursor=5,%00,x", "422 cursor: must be text of at most 128 characters without control characters"),
         ("address=here", "422 address: must be an IP address, or other"),
         ("since=1", "422 since: must be an RFC 3339 time with zone, such as 2026-03-04T10:30:00Z"),
         ("code=forbidden", "422 code: is not a known parameter"),
