@@ -35,7 +35,8 @@ pub struct AuditEntry {
 pub struct RefusedCalls {
     /// When the minute began.
     pub minute: String,
-    /// The client's address; `other`: those beyond the first thousand of a minute.
+    /// The client's address, of an IPv6 address the first of its /64; `other`: those beyond the first
+    /// thousand of a minute.
     pub address: String,
     /// The code of the refusal.
     pub code: String,

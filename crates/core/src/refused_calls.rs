@@ -1,7 +1,9 @@
 //! Counting refused calls: sums for each minute, address and code, however many there are.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 
+use crate::address::counted_as;
 use crate::time::Timestamp;
 
 /// The most pairs of address and code that are told apart in one minute.
@@ -16,7 +18,7 @@ pub const OTHER: &str = "other";
 pub struct Refused {
     /// The minute's first instant.
     pub minute: Timestamp,
-    /// The client's address, or [`OTHER`].
+    /// The client's address, of an IPv6 address the first of its /64; or [`OTHER`].
     pub address: String,
     /// The code of the refusal.
     pub code: String,
@@ -36,7 +38,7 @@ pub struct RefusedSum {
 pub struct RefusedCalls {
     minute: Timestamp,
     /// What is told apart in this minute, also if it was written down already.
-    pairs: HashSet<(String, &'static str)>,
+    pairs: HashSet<(IpAddr, &'static str)>,
     waiting: BTreeMap<Refused, i64>,
 }
 
@@ -47,16 +49,16 @@ impl RefusedCalls {
         Self { minute: Timestamp(0), pairs: HashSet::new(), waiting: BTreeMap::new() }
     }
 
-    /// Counts a call.
-    pub fn count(&mut self, now: Timestamp, address: String, code: &'static str) {
+    /// Counts a call. What comes from one IPv6 /64 counts together: one host has a whole /64.
+    pub fn count(&mut self, now: Timestamp, address: IpAddr, code: &'static str) {
         let minute = now.minute();
         if minute != self.minute {
             self.minute = minute;
             self.pairs.clear();
         }
-        let pair = (address, code);
+        let pair = (counted_as(address), code);
         let is_told_apart = self.pairs.contains(&pair) || self.pairs.len() < MAX_PAIRS;
-        let address = if is_told_apart { pair.0.clone() } else { OTHER.to_owned() };
+        let address = if is_told_apart { pair.0.to_string() } else { OTHER.to_owned() };
         if is_told_apart {
             self.pairs.insert(pair);
         }
@@ -98,6 +100,11 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(100 * MINUTE);
 
+    /// One of many clients, 10.0.0.0 and those that follow.
+    fn client(number: u32) -> IpAddr {
+        std::net::Ipv4Addr::from_bits((10 << 24) + number).into()
+    }
+
     fn sums(calls: &mut RefusedCalls) -> Vec<(i64, String, String, i64)> {
         let sums = calls.take().into_iter();
         sums.map(|RefusedSum { refused, count }| {
@@ -114,41 +121,55 @@ mod tests {
     fn each_minute_address_and_code_has_a_sum_of_its_own() {
         let mut calls = RefusedCalls::new();
         for (after, address, code) in
-            [(0, "b", "x"), (0, "a", "y"), (MINUTE - 1, "a", "y"), (0, "a", "x"), (MINUTE, "a", "y")]
+            [(0, 2, "x"), (0, 1, "y"), (MINUTE - 1, 1, "y"), (0, 1, "x"), (MINUTE, 1, "y")]
         {
-            calls.count(NOW.plus(after), address.into(), code);
+            calls.count(NOW.plus(after), client(address), code);
         }
-        let expected =
-            [told(100, "a", "x", 1), told(100, "a", "y", 2), told(100, "b", "x", 1), told(101, "a", "y", 1)];
+        let expected = [
+            told(100, "10.0.0.1", "x", 1),
+            told(100, "10.0.0.1", "y", 2),
+            told(100, "10.0.0.2", "x", 1),
+            told(101, "10.0.0.1", "y", 1),
+        ];
         assert_eq!(sums(&mut calls), expected);
         assert_eq!(sums(&mut calls), []);
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_count_together() {
+        let mut calls = RefusedCalls::new();
+        for address in ["2001:db8:1:2::1", "2001:db8:1:2:3:4:5:6", "2001:db8:1:3::1", "::ffff:10.0.0.1"] {
+            calls.count(NOW, address.parse().unwrap(), "x");
+        }
+        let expected = [("10.0.0.1", 1), ("2001:db8:1:2::", 2), ("2001:db8:1:3::", 1)];
+        assert_eq!(sums(&mut calls), expected.map(|(address, count)| told(100, address, "x", count)));
     }
 
     #[test]
     fn beyond_a_thousand_pairs_a_minute_the_rest_shares_one_sum() {
         let mut calls = RefusedCalls::new();
         for number in 0..3000 {
-            calls.count(NOW, format!("{number}"), "x");
+            calls.count(NOW, client(number), "x");
         }
         let first = sums(&mut calls);
         assert_eq!(first.len(), MAX_PAIRS + 1);
         assert!(first.contains(&told(100, OTHER, "x", 2000)));
         // Writing down makes no room in the same minute, and those that were told apart stay so.
-        calls.count(NOW, "2999".into(), "x");
-        calls.count(NOW, "0".into(), "x");
-        assert_eq!(sums(&mut calls), [told(100, "0", "x", 1), told(100, OTHER, "x", 1)]);
-        calls.count(NOW.plus(MINUTE), "2999".into(), "x");
-        assert_eq!(sums(&mut calls), [told(101, "2999", "x", 1)]);
+        calls.count(NOW, client(2999), "x");
+        calls.count(NOW, client(0), "x");
+        assert_eq!(sums(&mut calls), [told(100, "10.0.0.0", "x", 1), told(100, OTHER, "x", 1)]);
+        calls.count(NOW.plus(MINUTE), client(2999), "x");
+        assert_eq!(sums(&mut calls), [told(101, "10.0.11.183", "x", 1)]);
     }
 
     #[test]
     fn what_could_not_be_written_is_added_to_what_came_since() {
         let mut calls = RefusedCalls::new();
-        calls.count(NOW, "a".into(), "x");
+        calls.count(NOW, client(1), "x");
         let taken = calls.take();
-        calls.count(NOW, "a".into(), "x");
+        calls.count(NOW, client(1), "x");
         calls.put_back(&taken);
-        assert_eq!(sums(&mut calls), [told(100, "a", "x", 2)]);
+        assert_eq!(sums(&mut calls), [told(100, "10.0.0.1", "x", 2)]);
     }
 
     #[test]
@@ -156,7 +177,7 @@ mod tests {
         let mut calls = RefusedCalls::new();
         for minute in 0..50 {
             for number in 0..1000 {
-                calls.count(NOW.plus(minute * MINUTE), format!("{number}"), "x");
+                calls.count(NOW.plus(minute * MINUTE), client(number), "x");
             }
         }
         let taken = calls.take();

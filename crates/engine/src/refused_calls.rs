@@ -15,7 +15,7 @@ const SUMS_AT_ONCE: usize = 256;
 impl Engine {
     /// Counts a call that was refused for want of a good admin token or of rights.
     pub fn count_refused_call(&self, address: IpAddr, code: &'static str) {
-        lock(&self.refused_calls).count(self.clock.now(), address.to_string(), code);
+        lock(&self.refused_calls).count(self.clock.now(), address, code);
     }
 
     /// Writes down what was counted.

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use hokusai_api::audit::RefusedCalls;
 use hokusai_api::time;
+use hokusai_core::address::counted_as;
 use hokusai_core::refused_calls::{OTHER, Refused, RefusedSum};
 use hokusai_core::time::Timestamp;
 use hokusai_store::RefusedFilter;
@@ -58,7 +59,10 @@ fn address(value: Value) -> Parsed<String> {
     if value == OTHER {
         return Ok(OTHER.to_owned());
     }
-    values::address(value).map_err(|_| format!("must be an IP address, or {OTHER}"))
+    let address = value.as_str().and_then(|text| text.parse().ok());
+    address
+        .map(|address| counted_as(address).to_string())
+        .ok_or_else(|| format!("must be an IP address, or {OTHER}"))
 }
 
 fn cursor(value: Value) -> Parsed<Refused> {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use comfy_table::Table;
 use hokusai_api::audit::{AuditEntry, RefusedCalls};
+use hokusai_core::address::counted_as;
 use hokusai_core::refused_calls::OTHER;
 use hokusai_core::time::Timestamp;
 use hokusai_engine::Clock;
@@ -54,6 +55,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let Args { format, refused, user, action, target, address, since, until, limit, settings } = args;
     with_store(&settings.resolve()?, async |store| {
         if refused {
+            let address = address.map(counted_address);
             let filter = RefusedFilter { address, since, until, after: None, limit };
             let sums = store.list_refused_calls(&filter).await?;
             let shown: Vec<RefusedCalls> = sums.iter().map(refused_calls).collect();
@@ -111,6 +113,11 @@ fn refused_table(sums: &[RefusedCalls]) -> Table {
         ]);
     }
     table
+}
+
+/// What a sum has in place of this address.
+fn counted_address(address: String) -> String {
+    address.parse().map_or(address, |address| counted_as(address).to_string())
 }
 
 fn read_address(text: &str) -> Result<String, String> {

@@ -73,6 +73,15 @@ fn refused_calls_are_shown_while_the_service_runs() {
 }
 
 #[test]
+fn refused_calls_of_an_ipv6_network_are_found_by_any_of_its_addresses() {
+    let site = Site::on_sqlite();
+    seven_entries(&site);
+    site.execute("insert into refused_calls values (60000000, '2001:db8:1:2::', 'forbidden', 5)");
+    let count = |address| listed(&site, &["--refused", "--address", address]).len();
+    assert_eq!(["2001:db8:1:2::", "2001:db8:1:2:3:4:5:6", "2001:db8:1:3::"].map(count), [1, 1, 0]);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let site = Site::on_sqlite();
     for (args, error) in [

@@ -142,6 +142,22 @@ async fn sums_are_bounded_however_many_addresses_there_are() {
 }
 
 #[tokio::test]
+async fn an_ipv6_network_has_one_sum() {
+    let service = believing().await;
+    for address in ["2001:db8:1:2::1", "2001:db8:1:2:3:4:5:6", "2001:db8:1:3::1"] {
+        stranger(&service, address).await;
+    }
+    let listed = sums(&service, "").await;
+    let told: Vec<_> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sum| (sum["address"].as_str(), sum["count"].as_i64()))
+        .collect();
+    assert_eq!(told, [(Some("2001:db8:1:3::"), Some(1)), (Some("2001:db8:1:2::"), Some(2))]);
+}
+
+#[tokio::test]
 async fn sums_are_found_by_address_and_time() {
     let service = believing().await;
     for address in ["198.51.100.1", "198.51.100.2", "2001:db8::1"] {
@@ -157,6 +173,8 @@ async fn sums_are_found_by_address_and_time() {
     assert_eq!(minutes("").await, ["10:31", "10:30", "10:30", "10:30"]);
     assert_eq!(minutes("?address=198.51.100.1").await, ["10:31", "10:30"]);
     assert_eq!(minutes("?address=2001:DB8:0::1").await, ["10:30"]);
+    assert_eq!(minutes("?address=2001:db8::f:1").await, ["10:30"]);
+    assert_eq!(minutes("?address=2001:db8:0:1::1").await, [""; 0]);
     assert_eq!(minutes("?since=2026-03-04T10:31:00Z").await, ["10:31"]);
     assert_eq!(minutes("?until=2026-03-04T10:31:00Z").await, ["10:30", "10:30", "10:30"]);
 }
@@ -176,7 +194,7 @@ async fn a_page_leads_to_the_next() {
         let link = page.header("link");
         path = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
     }
-    assert_eq!(seen, ["2001:db8::1", "198.51.100.2", "198.51.100.1"]);
+    assert_eq!(seen, ["2001:db8::", "198.51.100.2", "198.51.100.1"]);
     assert_eq!(service.operator.get(&path).await.ok(), json!([]));
 }
 
