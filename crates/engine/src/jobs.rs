@@ -25,6 +25,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const TIDY: Duration = Duration::from_secs(60);
 /// How often the service's own log says how far the audit log goes.
 const CHECKPOINT: Duration = Duration::from_secs(3600);
+/// How soon at the latest a job that failed is tried again.
+const RETRY: Duration = Duration::from_secs(30);
 /// Counts that are handed in with one transaction, so that no validation waits long behind it.
 const COUNTS_AT_ONCE: usize = 64;
 /// Old rows that are dropped at once.
@@ -128,13 +130,20 @@ fn every<F: Future<Output = Result<(), StoreError>> + Send + 'static>(
 ) {
     let engine = engine.clone();
     tasks.spawn(async move {
+        let mut outcome = Ok(());
         loop {
-            tokio::time::sleep(pause).await;
-            if let Err(error) = job(engine.clone()).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "{what} failed; it is tried again");
+            tokio::time::sleep(rest(pause, &outcome)).await;
+            outcome = job(engine.clone()).await;
+            if let Err(error) = &outcome {
+                tracing::warn!(error = error as &dyn std::error::Error, "{what} failed; it is tried again");
             }
         }
     });
+}
+
+/// How long a job rests after this outcome.
+fn rest(pause: Duration, outcome: &Result<(), StoreError>) -> Duration {
+    if outcome.is_ok() { pause } else { pause.min(RETRY) }
 }
 
 impl Engine {
@@ -224,5 +233,18 @@ impl Engine {
         let next = self.store.prune_validations(&place, hour, RECORDS_AT_ONCE).await?;
         *crate::clock::lock(&self.validations.pruned) = next.unwrap_or_default();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_tried_again_within_a_minute() {
+        let failed = Err(StoreError::TimedOut);
+        assert_eq!((rest(CHECKPOINT, &Ok(())), rest(SWEEP, &Ok(()))), (CHECKPOINT, SWEEP));
+        assert!(rest(CHECKPOINT, &failed) < Duration::from_secs(60));
+        assert_eq!(rest(SWEEP, &failed), SWEEP);
     }
 }
