@@ -79,6 +79,8 @@ pub struct Engine {
     pub(crate) good_tokens: Cache<KeyDigest, ()>,
     /// Refused calls that are not written down yet.
     pub(crate) refused_calls: Mutex<RefusedCalls>,
+    /// Held while they are being written down.
+    pub(crate) noting: tokio::sync::Mutex<()>,
 }
 
 impl Engine {
@@ -100,6 +102,7 @@ impl Engine {
             reports: Reports::default(),
             validations: Validations::new(clock.now()),
             refused_calls: Mutex::new(RefusedCalls::new()),
+            noting: tokio::sync::Mutex::new(()),
             turns: Semaphore::new(turns),
             store,
             clock,

@@ -18,12 +18,14 @@ impl Engine {
         lock(&self.refused_calls).count(self.clock.now(), address, code);
     }
 
-    /// Writes down what was counted.
+    /// Writes down what was counted; all that was until now, also what somebody else is writing down just
+    /// now.
     ///
     /// # Errors
     /// What the store says. What was not written is kept for the next time; if it was written after all,
     /// and only the answer came too late, it counts twice. A sum may do that; it must not miss an attack.
     pub async fn note_refused_calls(&self) -> Result<(), StoreError> {
+        let _turn = self.noting.lock().await;
         let sums = lock(&self.refused_calls).take();
         for (at, some) in (0..).step_by(SUMS_AT_ONCE).zip(sums.chunks(SUMS_AT_ONCE)) {
             if let Err(error) = self.store.note_refused_calls(some).await {

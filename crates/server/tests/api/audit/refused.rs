@@ -104,8 +104,8 @@ async fn what_was_counted_is_written_down_when_the_service_stops() {
 #[tokio::test]
 async fn sums_are_kept_while_the_database_is_away() {
     let service = Service::start().await;
-    service.anyone().get("/api/v1/keys").await;
     service.place.take_away().await;
+    service.anyone().get("/api/v1/keys").await;
     assert!(service.engine.note_refused_calls().await.is_err());
     service.anyone().get("/api/v1/keys").await;
     assert!(service.engine.note_refused_calls().await.is_err());
