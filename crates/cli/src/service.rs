@@ -13,7 +13,9 @@ use hokusai_core::id::Epoch;
 use hokusai_core::policy::canonical_service;
 use hokusai_core::usage::DEFAULT_RETENTION_DAYS;
 use hokusai_engine::{AlertThresholds, Clock, Engine, EngineOptions, Jobs};
-use hokusai_server::{App, AppOptions, ListenOptions, Listener, Tls, install_metrics, loopback, router};
+use hokusai_server::{
+    App, AppOptions, Exposition, ListenOptions, Listener, Tls, install_metrics, loopback, router,
+};
 use hokusai_store::{NowFn, ReadOptions, Store, StoreOptions};
 use ipnet::IpNet;
 use rand::Rng as _;
@@ -40,6 +42,7 @@ const GIVE_BACK: Duration = Duration::from_secs(4);
 pub(crate) struct Running {
     pub(crate) engine: Arc<Engine>,
     pub(crate) jobs: Jobs,
+    exposition: Exposition,
 }
 
 /// Opens the store as the settings say.
@@ -87,8 +90,10 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
         },
     };
     let engine = Arc::new(Engine::new(store, clock, options));
+    // Before the jobs: what they measure at their start would be lost.
+    let exposition = install_metrics()?;
     let jobs = Jobs::start(engine.clone()).await?;
-    Ok(Running { engine, jobs })
+    Ok(Running { engine, jobs, exposition })
 }
 
 /// Binds the address; refuses plain text where others could read it.
@@ -137,13 +142,13 @@ pub(crate) async fn serve(
     options: AppOptions,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let exposition = install_metrics()?;
-    let app = App::new(running.engine, options, exposition.clone());
+    let Running { engine, jobs, exposition } = running;
+    let app = App::new(engine, options, exposition.clone());
     tokio::select! {
         () = listener.serve(router(app), stop) => {}
         () = exposition.keep_small() => {}
     }
-    running.jobs.stop(GIVE_BACK).await;
+    jobs.stop(GIVE_BACK).await;
     Ok(())
 }
 

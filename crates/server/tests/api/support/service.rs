@@ -88,6 +88,8 @@ impl Service {
     }
 
     async fn on(place: Place, setup: Setup, clock: ManualClock, operator: &str) -> Self {
+        // As in the program: what is measured at the start is in the figures, too.
+        let exposition = exposition();
         let store = Arc::new(Store::open(&store_options(&place, &clock)).await.unwrap());
         let engine = Arc::new(Engine::new(store, clock.clone().into(), setup.engine));
         let jobs = Jobs::start(engine.clone()).await.unwrap();
@@ -97,7 +99,7 @@ impl Service {
         let tls = setup.tls.map(|[certificate, key]| Tls::load(certificate, key).unwrap());
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), tls, setup.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = App::new(engine.clone(), setup.app, exposition());
+        let app = App::new(engine.clone(), setup.app, exposition);
         let (stop, stopped) = oneshot::channel::<()>();
         let listening = tokio::spawn(listener.serve(router(app), async {
             // A service that is dropped has stopped, too.
