@@ -7,6 +7,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hokusai_core::time::Timestamp;
@@ -35,12 +36,17 @@ const WRITE_CACHE: &str = "-8192";
 const READ_CACHE: &str = "-1024";
 /// Above this many pages (64 MiB) the log is emptied in one go, for which writers wait.
 const LONG_LOG: i64 = 16_384;
+/// How long they wait for it at the most: somebody may be reading what only the log has.
+const UPKEEP_PATIENCE: Duration = Duration::from_millis(50);
+/// After as many turns it is tried again at the latest.
+const LONGEST_REST: u32 = 32;
 
 #[derive(Debug)]
 pub(crate) struct Db {
     write: SqlitePool,
     read: SqlitePool,
     upkeep: SqlitePool,
+    rest: Mutex<Rest>,
     /// For reading the feed, whatever the readers are busy with.
     own: SqlitePool,
     now: NowFn,
@@ -52,6 +58,13 @@ pub(crate) struct Db {
     lock: Option<File>,
     /// How the file was found, if nobody used it then.
     stillness: Option<Stillness>,
+}
+
+/// How the log is left alone for ever more turns where it can't be emptied.
+#[derive(Debug, Default)]
+struct Rest {
+    last: u32,
+    left: u32,
 }
 
 /// A file that nobody uses: its log is gone, and was moved into it. It is read as if it could not change;
@@ -108,14 +121,16 @@ impl Db {
                 .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         };
         let write = pool(1).connect_with(connect.clone().pragma("cache_size", WRITE_CACHE)).await?;
-        let upkeep = pool(1).connect_lazy_with(connect.clone().disable_statement_logging());
+        let upkeep = pool(1)
+            .connect_lazy_with(connect.clone().busy_timeout(UPKEEP_PATIENCE).disable_statement_logging());
         let reading = connect.pragma("query_only", "on");
         let own = pool(1).connect_lazy_with(reading.clone());
         let read = pool(options.connections).connect_lazy_with(reading);
         let inode = inode(path).map_err(unusable)?;
         let (now, changed) = (options.now.clone(), watch::Sender::new(()));
         let (path, lock) = (path.to_owned(), Some(lock));
-        Ok(Self { write, read, upkeep, own, now, changed, path, inode, lock, stillness: None })
+        let rest = Mutex::default();
+        Ok(Self { write, read, upkeep, rest, own, now, changed, path, inode, lock, stillness: None })
     }
 
     /// Takes no lock and creates nothing. SQLite itself would create the files of the log where there are
@@ -141,7 +156,8 @@ impl Db {
             .connect_lazy_with(connect.disable_statement_logging());
         let (write, upkeep, own) = (read.clone(), read.clone(), read.clone());
         let (now, changed, path) = (options.now.clone(), watch::Sender::new(()), path.to_owned());
-        Ok(Self { write, read, upkeep, own, now, changed, path, inode, lock: None, stillness })
+        let rest = Mutex::default();
+        Ok(Self { write, read, upkeep, rest, own, now, changed, path, inode, lock: None, stillness })
     }
 
     pub(crate) fn read(&self) -> &SqlitePool {
@@ -202,12 +218,18 @@ impl Db {
 
     pub(crate) async fn checkpoint(&self) -> Result<(), StoreError> {
         self.check_file()?;
-        if self.move_log().await? > LONG_LOG {
+        if self.move_log().await? > LONG_LOG && self.rest().is_over() {
             // What came in meanwhile is little: with that moved too, writers hardly wait for the rest.
             self.move_log().await?;
-            sqlx::query("pragma wal_checkpoint(restart)").execute(&self.upkeep).await?;
+            let (is_busy, ..): (bool, i64, i64) =
+                sqlx::query_as("pragma wal_checkpoint(restart)").fetch_one(&self.upkeep).await?;
+            *self.rest() = if is_busy { self.rest().longer() } else { Rest::default() };
         }
         Ok(())
+    }
+
+    fn rest(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves what it can without making anybody wait; says how many pages the log has.
@@ -227,6 +249,20 @@ impl Db {
         // A clean end leaves no log behind; if this fails, the next start reads the log.
         let _ = sqlx::query("pragma wal_checkpoint(truncate)").execute(&self.write).await;
         self.write.close().await;
+    }
+}
+
+impl Rest {
+    /// Whether this turn is none of those that are left out.
+    fn is_over(&mut self) -> bool {
+        let is_over = self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        is_over
+    }
+
+    fn longer(&self) -> Self {
+        let last = (self.last * 2).clamp(1, LONGEST_REST);
+        Self { last, left: last }
     }
 }
 
@@ -262,5 +298,25 @@ fn lock(database: &Path) -> Result<File, OpenError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: database.to_owned() }),
         Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_cannot_be_emptied_is_left_alone_for_ever_longer() {
+        let mut rest = Rest::default();
+        let mut turns = 0..;
+        let mut tries = Vec::new();
+        while tries.len() < 8 {
+            let turn = turns.next().unwrap();
+            if rest.is_over() {
+                tries.push(turn);
+                rest = rest.longer();
+            }
+        }
+        assert_eq!(tries, [0, 2, 5, 10, 19, 36, 69, 102]);
     }
 }

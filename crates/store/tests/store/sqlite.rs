@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hokusai_core::billing::Plans;
 use hokusai_core::id::KeyId;
@@ -126,6 +127,20 @@ alone! {
         assert!(!sees_key(&store));
         store.checkpoint().await.unwrap();
         assert!(sees_key(&store));
+    }
+
+    async fn nobody_waits_for_a_long_log_that_somebody_reads(store: TestStore) {
+        let mut reader = store.place.connect().await;
+        reader.execute("begin").await;
+        reader.number("select count(*) from keys").await;
+        store.execute("create table filler (b blob); insert into filler values (zeroblob(80000000))").await;
+        assert!(fs::metadata(beside(&store.place, "-wal")).unwrap().size() > 80_000_000);
+        for number in 1..=3 {
+            // Writers wait as long as this takes.
+            let moved = tokio::time::timeout(Duration::from_millis(1500), store.checkpoint()).await;
+            assert!(moved.is_ok_and(|moved| moved.is_ok()));
+            store.add(new_key(number)).await;
+        }
     }
 
     async fn a_closed_store_leaves_no_log(store: TestStore) {
