@@ -184,7 +184,12 @@ impl Store {
     /// [`StoreError`] if the database does not answer.
     pub async fn reconcile_usage(&self, month: Month) -> Result<Reconciliation, StoreError> {
         match &self.database {
-            Database::Sqlite(db) => on_sqlite::reconcile(db, month).await,
+            Database::Sqlite(db) => {
+                db.check_file()?;
+                let found = on_sqlite::reconcile(db, month).await?;
+                db.check_stillness()?;
+                Ok(found)
+            }
             Database::Postgres(db) => on_postgres::reconcile(db, month).await,
         }
     }

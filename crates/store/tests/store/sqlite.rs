@@ -11,7 +11,7 @@ use hokusai_store::{About, OpenError, Store, StoreError, StoreOptions};
 
 use crate::acts::Holder;
 use crate::facts::alone;
-use crate::samples::{ALL_KEYS, ALL_TOKENS, START, digest, id, new_key, writes};
+use crate::samples::{ALL_KEYS, ALL_TOKENS, START, digest, id, month, new_key, writes};
 use crate::stores::{Place, TestStore};
 
 fn beside(place: &Place, suffix: &str) -> PathBuf {
@@ -46,6 +46,7 @@ async fn assert_all_unavailable(store: &TestStore) {
         ("register_holder", is_unavailable(&store.register_holder(id(1), "node", 0).await)),
         ("forget_holder", is_unavailable(&store.forget_holder(id(1)).await)),
         ("prune_holders", is_unavailable(&store.prune_holders(0).await)),
+        ("reconcile_usage", is_unavailable(&store.reconcile_usage(month("2025-11")).await)),
         ("checkpoint", is_unavailable(&store.checkpoint().await)),
     ];
     for (operation, unavailable) in answers {
