@@ -18,6 +18,7 @@ mod lost_messages;
 mod open;
 mod postgres;
 mod reading;
+mod reconciliation;
 mod refused_calls;
 mod repeated_reports;
 mod samples;
