@@ -37,6 +37,9 @@ const RECORDS_AT_ONCE: i64 = 2000;
 const SLICES: usize = 25;
 /// Hours whose counts are kept.
 const KEPT_HOURS: i64 = 48;
+/// How long the number of what a process has handed in last is kept: for as long it may be cut off, and hand
+/// in the same once more.
+const KEPT_COUNTERS: i64 = DAY;
 /// How long the sums of refused calls are kept.
 const KEPT_REFUSED: i64 = 35 * DAY;
 
@@ -210,6 +213,7 @@ impl Engine {
         let now = self.store.now().await?;
         self.store.prune_holders(now.plus(-600 * SECOND).0).await?;
         self.store.prune_dry_accounts(now.plus(-60 * SECOND).0).await?;
+        self.store.prune_validation_counters(now.plus(-KEPT_COUNTERS)).await?;
         let kept = self.options.usage_retention_days.saturating_mul(DAY);
         for _ in 0..SLICES {
             self.prune_validations(now.plus(-kept).hour()).await?;

@@ -38,10 +38,19 @@ pub struct HourOfKey {
     pub counts: KeyCounts,
 }
 
-/// Takes the number of a count, unless it was taken before.
-const TAKE_SEQ: &str = "insert into holders (holder, kind, seen_at, revision, counts_seq)
-    values ($1, 'node', 0, 0, $2) on conflict (holder) do update set counts_seq = excluded.counts_seq
-    where holders.counts_seq < excluded.counts_seq";
+/// Takes the number of a count, unless it was taken before. `$1` holder, `$2` number, `$3` now.
+macro_rules! take_seq {
+    ($now:literal) => {
+        concat!(
+            "insert into validation_counters (holder, seq, taken_at) values ($1, $2, ",
+            $now,
+            ") on conflict (holder) do update set seq = excluded.seq, taken_at = excluded.taken_at
+             where validation_counters.seq < excluded.seq"
+        )
+    };
+}
+const TAKE_SEQ_SQLITE: &str = take_seq!("$3");
+const TAKE_SEQ_POSTGRES: &str = take_seq!("store_now($3)");
 
 /// `$1` rows; added in the order of keys and hours, so that of two nodes none waits for the other that waits for
 /// it.
@@ -137,6 +146,15 @@ impl Store {
         run!(self, add_validations(holder, seq, counts))
     }
 
+    /// Drops the numbers of processes that have handed nothing in since `before`: what they handed in last
+    /// would count once more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn prune_validation_counters(&self, before: Timestamp) -> Result<(), StoreError> {
+        run!(self, prune_validation_counters(before))
+    }
+
     /// What became of a key's validations since the hour `from`, the latest hour first, at most `most` hours.
     ///
     /// # Errors
@@ -184,11 +202,21 @@ both! {
         counts: &[HourOfKey],
     ) -> Result<(), StoreError> {
         let mut tx = db.begin().await?;
-        let taken = sqlx::query(TAKE_SEQ).bind(holder.to_string()).bind(seq).execute(&mut *tx).await?;
+        let take = sqlx::query(here::either(TAKE_SEQ_SQLITE, TAKE_SEQ_POSTGRES));
+        let taken = take.bind(holder.to_string()).bind(seq).bind(db.injected_now()).execute(&mut *tx).await?;
         if taken.rows_affected() > 0 {
             sqlx::query(here::either(ADD_SQLITE, ADD_POSTGRES)).bind(json(counts)).execute(&mut *tx).await?;
         }
         tx.commit().await?;
+        Ok(())
+    }
+
+    pub(crate) async fn prune_validation_counters(
+        db: &here::Db,
+        before: Timestamp,
+    ) -> Result<(), StoreError> {
+        let prune = sqlx::query("delete from validation_counters where taken_at < $1");
+        prune.bind(before.0).execute(db.write()).await?;
         Ok(())
     }
 

@@ -106,5 +106,10 @@ create index validations_turned_away on validations (hour)
 create index keys_by_expiry on keys (expires_at) where expires_at is not null and revoked_at is null;
 create index keys_by_grace on keys (grace_until) where grace_until is not null and revoked_at is null;
 
--- The number of the last counts of validations that a process has handed in.
-alter table holders add column counts_seq bigint not null default 0;
+-- The number of the last counts of validations that each process has handed in. It outlives the register of
+-- holders: who could not reach the database for a while hands in the same once more.
+create table validation_counters (
+    holder text not null primary key,
+    seq bigint not null,
+    taken_at bigint not null
+) without rowid;

@@ -29,14 +29,14 @@ async fn count(store: &TestStore, key: u32, hours_ago: i64, counts: KeyCounts) {
     let at = START.plus(-hours_ago * HOUR);
     let of = HourOfKey { key: id(key), hour: at.hour(), last_used_at: None, counts };
     let holder = id(1000 + key * 10 + u32::try_from(hours_ago).unwrap());
-    let seq = store.number("select coalesce(max(counts_seq), 0) from holders").await + 1;
+    let seq = store.number("select coalesce(max(seq), 0) from validation_counters").await + 1;
     store.add_validations(holder, seq, &[of]).await.unwrap();
 }
 
 async fn used(store: &TestStore, key: u32, at: Timestamp) {
     let counts = KeyCounts { valid: 1, ..KeyCounts::default() };
     let of = HourOfKey { key: id(key), hour: at.hour(), last_used_at: Some(at), counts };
-    let seq = store.number("select coalesce(max(counts_seq), 0) from holders").await + 1;
+    let seq = store.number("select coalesce(max(seq), 0) from validation_counters").await + 1;
     store.add_validations(id(1), seq, &[of]).await.unwrap();
 }
 

@@ -1,7 +1,7 @@
 //! Counts of validations: added once, kept as long as they are wanted, and a key's latest use for ever.
 
 use hokusai_core::id::KeyId;
-use hokusai_core::time::{HOUR, Hour, Timestamp};
+use hokusai_core::time::{DAY, HOUR, Hour, Timestamp};
 use hokusai_store::{HourOfKey, KeyCounts, Writes};
 use tokio::task::JoinSet;
 
@@ -63,11 +63,19 @@ facts! {
         assert_eq!(hours_of(&store, 1).await, [(0, 3, 0)]);
     }
 
-    async fn a_holder_that_was_dropped_from_the_register_can_still_hand_in(store: TestStore) {
+    async fn what_is_handed_in_again_after_a_long_outage_is_not_added_again(store: TestStore) {
         store.register_holder(id(1), "node", 0).await.unwrap();
-        store.forget_holder(id(1)).await.unwrap();
-        store.add_validations(id(1), 1, &[use_of(id(1), START)]).await.unwrap();
-        assert_eq!(hours_of(&store, 1).await, [(0, 1, 0)]);
+        for seq in [1, 1, 2] {
+            store.add_validations(id(1), seq, &[use_of(id(1), START)]).await.unwrap();
+            store.prune_holders(START.plus(HOUR).0).await.unwrap();
+            store.forget_holder(id(1)).await.unwrap();
+            store.prune_validation_counters(START).await.unwrap();
+        }
+        assert_eq!(hours_of(&store, 1).await, [(0, 2, 0)]);
+        store.clock().pass(DAY);
+        store.add_validations(id(2), 1, &[]).await.unwrap();
+        store.prune_validation_counters(START.plus(1)).await.unwrap();
+        assert_eq!(store.number("select count(*) from validation_counters").await, 1);
     }
 
     async fn the_latest_use_never_moves_back(store: TestStore) {
