@@ -31,6 +31,7 @@ impl Engine {
                 }
                 Step::ForgetAll => {
                     self.cache.forget_all();
+                    self.store.forget_owners();
                     self.allotments.change_all();
                 }
             }

@@ -90,6 +90,12 @@ pub enum Recorded {
 }
 
 impl Store {
+    /// Forgets whose keys are and which endpoints have their row: the database may be another than it was.
+    pub fn forget_owners(&self) {
+        self.remembered.owners.clear();
+        self.remembered.endpoints.clear();
+    }
+
     /// Takes reports in one transaction: once this returns they are durable. No two of them may hold records
     /// of the same id; within one report the first of such records counts.
     ///

@@ -433,4 +433,15 @@ facts! {
         assert_eq!(requests(&store, 1).await, new as i64, "each answer is of what was counted");
         assert_eq!(store.bill(1, month(NOW)).await.usage.requests, new as i64);
     }
+
+    async fn whose_a_key_is_can_be_forgotten(store: TestStore) {
+        store.add(new_key(1)).await;
+        store.report(vec![record(1, "a")]).await;
+        // As in a database that was put back to before the key was issued.
+        store.execute("update keys set user_id = 'bob'").await;
+        let of_ada = |name| Report { reporter: Reporter::User("ada".into()), ..report(vec![record(1, name)]) };
+        assert_eq!(store.take(&of_ada("b")).await, taken(1, 0), "it is remembered");
+        store.forget_owners();
+        assert_eq!(store.take(&of_ada("c")).await, Recorded::UnknownKey { index: 0 });
+    }
 }
