@@ -29,8 +29,8 @@ pub struct AppOptions {
     pub trusted_networks: Vec<IpNet>,
     /// Networks that may read the metrics, besides this machine.
     pub metrics_networks: Vec<IpNet>,
-    /// Whether everybody comes through a proxy on this machine that is not among the trusted ones: then a
-    /// loopback address says nothing.
+    /// Whether everybody comes through a proxy that is not among the trusted ones: then the other end of a
+    /// connection says nothing of who speaks.
     pub behind_unnamed_proxy: bool,
     /// The commit that the program was built from.
     pub commit: String,

@@ -11,7 +11,7 @@ use hokusai_engine::{Actor, Engine};
 use hokusai_store::{Reporter, Token};
 
 use crate::address::{Origin, origin};
-use crate::app::App;
+use crate::app::{App, AppOptions};
 use crate::error::ApiError;
 use crate::frame::RequestId;
 use crate::routes::validate::refused;
@@ -139,7 +139,9 @@ impl FromRequestParts<App> for UsageReporter {
         match (authorization(headers)?, in_header) {
             (Authorization::Bearer(text), _) if text.starts_with("hk_") => own_key(app, text, origin).await,
             (Authorization::Absent, Some(text)) => own_key(app, text, origin).await,
-            (Authorization::Absent, None) if is_trusted(app, headers, origin) => Ok(Self(Reporter::Anyone)),
+            (Authorization::Absent, None) if is_trusted(&app.options, headers, origin) => {
+                Ok(Self(Reporter::Anyone))
+            }
             (Authorization::Absent, None) => Err(ApiError::usage_credential_required()),
             _ => {
                 let token = bearer_token(app, headers, origin).await?;
@@ -158,14 +160,33 @@ async fn own_key(app: &App, text: &str, origin: Origin) -> Result<UsageReporter,
 }
 
 /// Whether a request without a credential may report usage. A proxy's word that is missing is not made up
-/// for, and a web page speaks for its visitor only: browsers name its origin.
-fn is_trusted(app: &App, headers: &HeaderMap, origin: Origin) -> bool {
-    let is_proxy = contains(&app.options.trusted_proxies, origin.client);
-    let may_be_proxy = app.options.behind_unnamed_proxy && origin.client.is_loopback();
+/// for: where everybody comes through a proxy that nobody named, nobody is trusted. And a web page speaks for its
+/// visitor only: browsers name its origin.
+fn is_trusted(options: &AppOptions, headers: &HeaderMap, origin: Origin) -> bool {
+    let is_proxy = contains(&options.trusted_proxies, origin.client);
     let is_page = headers.contains_key(ORIGIN);
     origin.is_certain
         && !is_proxy
-        && !may_be_proxy
+        && !options.behind_unnamed_proxy
         && !is_page
-        && contains(&app.options.trusted_networks, origin.client)
+        && contains(&options.trusted_networks, origin.client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_a_proxy_that_nobody_named_no_address_is_trusted() {
+        let everywhere = || vec!["0.0.0.0/0".parse().unwrap()];
+        for (behind_unnamed_proxy, trusted) in [(false, true), (true, false)] {
+            let options =
+                AppOptions { trusted_networks: everywhere(), behind_unnamed_proxy, ..AppOptions::default() };
+            // The proxy may run on another machine, and say nothing of whom it speaks for.
+            for address in ["127.0.0.1", "10.0.0.1", "203.0.113.7"] {
+                let origin = Origin { client: address.parse().unwrap(), is_certain: true };
+                assert_eq!(is_trusted(&options, &HeaderMap::new(), origin), trusted, "{address}");
+            }
+        }
+    }
 }
