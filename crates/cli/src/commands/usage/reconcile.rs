@@ -1,5 +1,6 @@
 //! `hokusai usage reconcile`.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use hokusai_core::billing::{Money, MonthlyUsage, Plans};
@@ -44,17 +45,20 @@ fn report(month: Month, found: &Reconciliation, plans: &Plans) -> Result<(), Fai
             hokusai_api::time::write(since.0)
         ),
     };
-    let facts = [
+    let mut facts = vec![
         ("month", month.to_string()),
         ("records", records),
         ("accounts", found.accounts.len().to_string()),
-        ("overage by records", overage(found, plans, |account| account.from_records)?),
-        ("overage as billed", overage(found, plans, |account| account.billed)?),
+        ("overage by records", overage(found, plans, |account| account.from_records)),
+        ("overage as billed", overage(found, plans, |account| account.billed)),
         (
             "differences",
             if found.difference_count == 0 { "nowhere".into() } else { found.difference_count.to_string() },
         ),
     ];
+    if let Some(unpriced) = unpriced(found, plans) {
+        facts.insert(5, ("no price", unpriced));
+    }
     output::print_facts(&mut out, &facts)?;
     if found.difference_count == 0 {
         return Ok(out.flush()?);
@@ -72,25 +76,34 @@ fn report(month: Month, found: &Reconciliation, plans: &Plans) -> Result<(), Fai
     ))
 }
 
-/// What all accounts together pay for predictions past their limits. A plan that is not configured has no
-/// price.
+/// What all accounts together pay for predictions past their limits, as far as their plans have a price.
 fn overage(
     found: &Reconciliation,
     plans: &Plans,
     usage: fn(&hokusai_store::ReconciledAccount) -> MonthlyUsage,
-) -> Result<String, Failure> {
+) -> String {
     let mut sum = Money::ZERO;
     for account in &found.accounts {
         let terms = &account.terms;
-        let plan = plans.get(&terms.plan).ok_or_else(|| {
-            let hint = "give the service's settings: --config, or --billing-plans";
-            Failure::wrong_use(format!("the plan {} is not configured", terms.plan), hint)
-        })?;
+        let Some(plan) = plans.get(&terms.plan) else { continue };
         sum = Money(
             sum.0.saturating_add(plan.overage(usage(account).predictions, terms.monthly_prediction_limit).0),
         );
     }
-    Ok(format!("${sum}"))
+    format!("${sum}")
+}
+
+/// Accounts by plans that are not configured: such a plan was retired, or the settings are not the service's.
+fn unpriced(found: &Reconciliation, plans: &Plans) -> Option<String> {
+    let mut accounts: BTreeMap<&str, i64> = BTreeMap::new();
+    for account in found.accounts.iter().filter(|account| plans.get(&account.terms.plan).is_none()) {
+        *accounts.entry(&account.terms.plan).or_default() += 1;
+    }
+    let told = accounts
+        .iter()
+        .map(|(plan, accounts)| format!("{} by the plan {plan}", output::counted(*accounts, "account")));
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| format!("{}: not configured here", told.join(", ")))
 }
 
 fn told(sum: Totals) -> String {
