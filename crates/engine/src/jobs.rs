@@ -17,7 +17,7 @@ const POLL: Duration = Duration::from_millis(250);
 /// How often idle units are looked for and the log is moved.
 const SWEEP: Duration = Duration::from_secs(1);
 /// How often counts of validations are handed in: what a process that dies may not have told, and what it
-/// takes to tell it, is less than a second's.
+/// takes to tell it, is less than a second's as long as the database takes its time for nothing else.
 const COUNTS: Duration = Duration::from_millis(500);
 /// How often this process says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -27,8 +27,9 @@ const TIDY: Duration = Duration::from_secs(60);
 const CHECKPOINT: Duration = Duration::from_secs(3600);
 /// How soon at the latest a job that failed is tried again.
 const RETRY: Duration = Duration::from_secs(30);
-/// Counts that are handed in with one transaction, so that no validation waits long behind it.
-const COUNTS_AT_ONCE: usize = 64;
+/// Counts that are handed in with one transaction: few enough that no validation waits long behind it, and so
+/// many that they don't wait often themselves behind large batches of usage.
+const COUNTS_AT_ONCE: usize = 1000;
 /// Old rows that are dropped at once.
 const ROWS_AT_ONCE: i64 = 500;
 /// Old records of usage that are dropped, and counts of validations that are looked at, at once.

@@ -22,7 +22,6 @@ const CRASHES: usize = 8;
 const STOPS: usize = 5;
 /// When a node ends, in milliseconds: over more than one turn of what hands counts in, even if it were slow.
 const ENDS_AFTER: Range<u64> = 1200..3200;
-/// Two transactions take them.
 const KEYS: usize = 100;
 
 /// What was answered: by the key's place and the outcome, when.
