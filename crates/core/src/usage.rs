@@ -101,17 +101,57 @@ pub fn endpoint(text: &str) -> Option<Box<str>> {
     fits.then(|| path.into())
 }
 
+/// Which records are kept: only among these is a repetition noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// For how many days.
+    pub retention_days: i64,
+    /// The latest arrival among those that were dropped so far.
+    pub dropped_until: Timestamp,
+}
+
+/// Why a record can't be taken that names its instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrongInstant {
+    /// It lies too far ahead.
+    Ahead,
+    /// Records are kept for so many days, and it lies further back.
+    TooOld {
+        /// The days.
+        retention_days: i64,
+    },
+    /// Records of that time were dropped, though they would be kept now.
+    Dropped,
+}
+
+/// What would be right.
+impl fmt::Display for WrongInstant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ahead => write!(f, "must not lie more than {} minutes ahead", MAX_AHEAD / (60 * SECOND)),
+            Self::TooOld { retention_days } => {
+                write!(f, "must not lie more than {retention_days} days back: records are kept no longer")
+            }
+            Self::Dropped => write!(f, "must not lie so far back: records of that time were dropped"),
+        }
+    }
+}
+
 /// Whether a record of this instant can be taken: not too far ahead, and not so old that its repetition
-/// would no longer be noticed.
+/// would no longer be noticed. What was dropped may have lain [`MAX_AHEAD`] ahead of its arrival.
 ///
 /// # Errors
-/// What would be right.
-pub fn check_instant(occurred_at: Timestamp, now: Timestamp, retention_days: i64) -> Result<(), String> {
+/// [`WrongInstant`].
+pub fn check_instant(occurred_at: Timestamp, now: Timestamp, kept: Kept) -> Result<(), WrongInstant> {
+    let Kept { retention_days, dropped_until } = kept;
     if occurred_at > now.plus(MAX_AHEAD) {
-        return Err(format!("must not lie more than {} minutes ahead", MAX_AHEAD / (60 * SECOND)));
+        return Err(WrongInstant::Ahead);
     }
     if occurred_at < now.plus(-retention_days.saturating_mul(DAY)) {
-        return Err(format!("must not lie more than {retention_days} days back: records are kept no longer"));
+        return Err(WrongInstant::TooOld { retention_days });
+    }
+    if occurred_at <= dropped_until.plus(MAX_AHEAD) {
+        return Err(WrongInstant::Dropped);
     }
     Ok(())
 }
@@ -202,14 +242,21 @@ mod tests {
     #[test]
     fn a_record_is_neither_far_ahead_nor_older_than_what_is_kept() {
         let now = Timestamp(100 * DAY);
-        for (at, fits) in [
-            (now, true),
-            (now.plus(MAX_AHEAD), true),
-            (now.plus(MAX_AHEAD + 1), false),
-            (now.plus(-35 * DAY), true),
-            (now.plus(-35 * DAY - 1), false),
+        let too_old = Err(WrongInstant::TooOld { retention_days: 35 });
+        let dropped = |days: i64| now.plus(days * DAY);
+        for (at, dropped_until, outcome) in [
+            (now, Timestamp(0), Ok(())),
+            (now.plus(MAX_AHEAD), Timestamp(0), Ok(())),
+            (now.plus(MAX_AHEAD + 1), Timestamp(0), Err(WrongInstant::Ahead)),
+            (now.plus(-35 * DAY), Timestamp(0), Ok(())),
+            (now.plus(-35 * DAY - 1), Timestamp(0), too_old),
+            (now.plus(-35 * DAY), dropped(-36), Ok(())),
+            (now.plus(-10 * DAY + MAX_AHEAD), dropped(-10), Err(WrongInstant::Dropped)),
+            (now.plus(-10 * DAY + MAX_AHEAD + 1), dropped(-10), Ok(())),
+            (now.plus(-36 * DAY), dropped(-10), too_old),
         ] {
-            assert_eq!(check_instant(at, now, 35).is_ok(), fits, "{at:?}");
+            let kept = Kept { retention_days: 35, dropped_until };
+            assert_eq!(check_instant(at, now, kept), outcome, "{at:?} {dropped_until:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 use hokusai_core::grant::Forbidden;
 use hokusai_core::id::{KeyId, TokenId};
 use hokusai_core::token::Role;
+use hokusai_core::usage::WrongInstant;
 use hokusai_store::{Note, StoreError};
 
 /// Whoever asks for a change, as the audit log will name it.
@@ -96,8 +97,8 @@ pub enum Declined {
     WrongInstant {
         /// Its place in the report, from 0.
         index: usize,
-        /// What would be right.
-        why: String,
+        /// What is wrong.
+        why: WrongInstant,
     },
     /// A record names a key that does not exist, or that the reporter may not know of.
     #[error("record {index} names an unknown key")]

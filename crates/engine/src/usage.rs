@@ -10,7 +10,7 @@ use hokusai_core::billing::{Bill, Money};
 use hokusai_core::calendar::{Day, Month};
 use hokusai_core::id::KeyId;
 use hokusai_core::token::Role;
-use hokusai_core::usage::{Record, RecordId, check_instant};
+use hokusai_core::usage::RecordId;
 use hokusai_store::{GroupBy, Recorded, Report, Reporter, ServiceDay, StoreError, UsageGroup};
 use tokio::sync::{Notify, oneshot};
 
@@ -96,10 +96,6 @@ impl Engine {
         if let Some(limit) = self.too_much_waits() {
             return Err(limit);
         }
-        let now = self.clock.now();
-        for (index, record) in report.records.iter().enumerate() {
-            self.check_record(record, now).map_err(|why| Declined::WrongInstant { index, why })?;
-        }
         let (answer, recorded) = oneshot::channel();
         if !lock(&self.reports.queue).add(Waiting { report, answer }) {
             return Err(Declined::TooMuchUsage);
@@ -108,17 +104,13 @@ impl Engine {
         match recorded.await.unwrap_or(Err(StoreError::TimedOut))? {
             Recorded::Taken { new, known } => Ok(Taken { new, known }),
             Recorded::UnknownKey { index } => Err(Declined::UnknownKey { index }),
+            Recorded::WrongInstant { index, why } => Err(Declined::WrongInstant { index, why }),
             Recorded::PastMonthlyLimit { limit, used } => Err(Declined::PastMonthlyLimit { limit, used }),
         }
     }
 
     fn too_much_waits(&self) -> Option<Declined> {
         (lock(&self.reports.queue).records >= MOST_WAITING).then_some(Declined::TooMuchUsage)
-    }
-
-    fn check_record(&self, record: &Record, now: hokusai_core::time::Timestamp) -> Result<(), String> {
-        let at = record.occurred_at.unwrap_or(now);
-        check_instant(at, now, self.options.usage_retention_days)
     }
 
     /// Whose usage an admin token may report.
@@ -139,7 +131,8 @@ impl Engine {
                 continue;
             }
             let reports: Vec<&Report> = some.iter().map(|waiting| &waiting.report).collect();
-            let outcomes = match self.store.record_usage(&reports, &self.options.plans).await {
+            let days = self.options.usage_retention_days;
+            let outcomes = match self.store.record_usage(&reports, &self.options.plans, days).await {
                 Ok(outcomes) => outcomes,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "usage can't be recorded");
@@ -223,6 +216,7 @@ fn count(recorded: &Recorded) {
             ("new", *new)
         }
         Recorded::UnknownKey { .. } => ("unknown_key", 1),
+        Recorded::WrongInstant { .. } => ("wrong_instant", 1),
         Recorded::PastMonthlyLimit { .. } => ("past_monthly_limit", 1),
     };
     metrics::counter!("hokusai_usage_records_total", "outcome" => word).increment(number as u64);
@@ -230,6 +224,8 @@ fn count(recorded: &Recorded) {
 
 #[cfg(test)]
 mod tests {
+    use hokusai_core::usage::Record;
+
     use super::*;
 
     fn record(number: u8) -> Record {

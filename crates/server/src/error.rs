@@ -166,7 +166,7 @@ impl From<Declined> for ApiError {
             ),
             Declined::ExpiryPassed => Self::field("expires_at", "must lie in the future"),
             Declined::TooMuchUsage => Self::too_much_usage(),
-            Declined::WrongInstant { why, .. } => Self::field("occurred_at", why),
+            Declined::WrongInstant { why, .. } => Self::field("occurred_at", why.to_string()),
             Declined::UnknownKey { .. } => Self::not_found("API key"),
             Declined::PastMonthlyLimit { limit, .. } => {
                 let detail = format!("The monthly limit of {limit} predictions is reached");

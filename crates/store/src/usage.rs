@@ -3,6 +3,7 @@
 //! Every transaction writes in one order: records, then months, hours, days and endpoints, each sorted by
 //! what finds its rows. So two nodes never wait for each other in a circle.
 
+pub(crate) mod horizon;
 mod ingest;
 mod intake;
 mod prune;
@@ -12,7 +13,7 @@ pub(crate) mod sums;
 
 use hokusai_core::calendar::Month;
 use hokusai_core::id::KeyId;
-use hokusai_core::usage::Record;
+use hokusai_core::usage::{Record, WrongInstant};
 
 pub use reconcile::{Difference, ReconciledAccount, Reconciliation};
 pub use reports::{GroupBy, ServiceDay, UsageGroup};
@@ -80,6 +81,13 @@ pub enum Recorded {
         /// The first record that names one.
         index: usize,
     },
+    /// Nothing was taken: a record lies too far ahead or back.
+    WrongInstant {
+        /// The first such record.
+        index: usize,
+        /// What is wrong.
+        why: WrongInstant,
+    },
     /// Nothing was taken: the debit would pass the monthly limit.
     PastMonthlyLimit {
         /// Predictions in a month.
@@ -97,7 +105,8 @@ impl Store {
     }
 
     /// Takes reports in one transaction: once this returns they are durable. No two of them may hold records
-    /// of the same id; within one report the first of such records counts.
+    /// of the same id; within one report the first of such records counts. Instants are judged by the store's
+    /// time, by what is kept for `retention_days`, and by what was dropped before.
     ///
     /// # Errors
     /// [`StoreError`] if the database does not answer; the whole may have happened all the same.
@@ -105,7 +114,8 @@ impl Store {
         &self,
         reports: &[&Report],
         plans: &hokusai_core::billing::Plans,
+        retention_days: i64,
     ) -> Result<Vec<Recorded>, StoreError> {
-        run!(self, record_usage(&self.remembered, reports, plans))
+        run!(self, record_usage(&self.remembered, reports, plans, retention_days))
     }
 }

@@ -103,7 +103,9 @@ pub(crate) async fn batch(
         Declined::UnknownKey { index } => {
             ApiError::field(&place(index, "key_id"), "names no API key that you may report on")
         }
-        Declined::WrongInstant { index, why } => ApiError::field(&place(index, "occurred_at"), why),
+        Declined::WrongInstant { index, why } => {
+            ApiError::field(&place(index, "occurred_at"), why.to_string())
+        }
         other => other.into(),
     })?;
     Ok(Json(recorded(taken)))

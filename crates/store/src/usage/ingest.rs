@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use hokusai_core::billing::Plans;
 use hokusai_core::id::{AccountId, KeyId};
-use hokusai_core::usage::{Record, RecordId};
+use hokusai_core::usage::{Kept, Record, RecordId};
 
 use crate::StoreError;
 use crate::database::both;
@@ -80,12 +80,14 @@ both! {
         known: &Remembered,
         reports: &[&Report],
         plans: &Plans,
+        retention_days: i64,
     ) -> Result<Vec<Recorded>, StoreError> {
         // Repetitions are rare. To be told of each record whether it is new costs more than to insert it, so
         // that is asked only where not all of them are.
-        match attempt(db, known, reports, plans, false).await? {
+        let rules = (plans, retention_days);
+        match attempt(db, known, reports, rules, false).await? {
             Some(outcomes) => Ok(outcomes),
-            None => Ok(attempt(db, known, reports, plans, true).await?.unwrap_or_default()),
+            None => Ok(attempt(db, known, reports, rules, true).await?.unwrap_or_default()),
         }
     }
 
@@ -94,13 +96,14 @@ both! {
         db: &here::Db,
         known: &Remembered,
         reports: &[&Report],
-        plans: &Plans,
+        (plans, retention_days): (&Plans, i64),
         ask: bool,
     ) -> Result<Option<Vec<Recorded>>, StoreError> {
         let mut tx = db.begin().await?;
+        let dropped_until = here::usage_horizon::share_horizon(&mut tx).await?;
         let now = here::now(db, &mut tx).await?;
         let owners = owners(&mut tx, known, reports).await?;
-        let mut intake = Intake::new(reports, &owners, now);
+        let mut intake = Intake::new(reports, &owners, now, Kept { retention_days, dropped_until });
         if !intake.rows.is_empty() {
             if ask {
                 let new = insert_and_tell(&mut tx, &intake).await?;

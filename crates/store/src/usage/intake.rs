@@ -7,7 +7,7 @@ use hokusai_core::billing::{Plans, Terms};
 use hokusai_core::calendar::{Day, Month};
 use hokusai_core::id::{AccountId, KeyId};
 use hokusai_core::time::{Hour, Timestamp};
-use hokusai_core::usage::{ENDPOINTS_TOLD_APART, OTHER, Record, RecordId, Totals};
+use hokusai_core::usage::{ENDPOINTS_TOLD_APART, Kept, OTHER, Record, RecordId, Totals, check_instant};
 
 use crate::usage::{Recorded, Report, Reporter};
 
@@ -41,11 +41,17 @@ pub(super) type Sums<K> = BTreeMap<K, Totals>;
 pub(super) type EndpointKey<'a> = (KeyId, Month, &'a str);
 
 impl<'a> Intake<'a> {
-    /// Leaves out reports of unknown keys, and what a report holds twice.
-    pub(super) fn new(reports: &'a [&'a Report], owners: &'a HashMap<KeyId, Owner>, now: Timestamp) -> Self {
+    /// Leaves out reports of wrong instants and unknown keys, and what a report holds twice.
+    pub(super) fn new(
+        reports: &'a [&'a Report],
+        owners: &'a HashMap<KeyId, Owner>,
+        now: Timestamp,
+        kept: Kept,
+    ) -> Self {
         let mut intake = Self { now, rows: Vec::new(), reports, outcomes: Vec::new() };
         for (number, report) in reports.iter().enumerate() {
-            let outcome = intake.add(number, report, owners);
+            let refused = wrong_instant(report, now, kept);
+            let outcome = refused.unwrap_or_else(|| intake.add(number, report, owners));
             intake.outcomes.push(outcome);
         }
         intake.rows.sort_by_key(|row| row.record.id);
@@ -176,6 +182,15 @@ impl<'a> Row<'a> {
     pub(super) fn service(&self) -> &'a str {
         if self.record.service_id.is_empty() { &self.owner.service_id } else { &self.record.service_id }
     }
+}
+
+/// What is wrong with the first instant that is. A record that names none happens now.
+fn wrong_instant(report: &Report, now: Timestamp, kept: Kept) -> Option<Recorded> {
+    let named = report.records.iter().map(|record| record.occurred_at).enumerate();
+    named.flat_map(|(index, at)| Some((index, at?))).find_map(|(index, at)| {
+        let why = check_instant(at, now, kept).err()?;
+        Some(Recorded::WrongInstant { index, why })
+    })
 }
 
 /// The limit that debits may not pass, if there is one. A plan that is not known any more has no price, so

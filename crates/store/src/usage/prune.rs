@@ -10,7 +10,6 @@ const DROP: &str = "delete from usage_records where id in
     (select id from (select id, received_at from usage_records order by id limit $2) as oldest
      where received_at < $1)
     returning received_at";
-const HORIZON: &str = "update usage_horizon set dropped_until = $1 where dropped_until < $1";
 
 impl Store {
     /// Drops records that arrived before `before`, at most `most` of them; says how many.
@@ -36,10 +35,11 @@ both! {
             return Ok(0);
         }
         let mut tx = db.begin().await?;
+        here::usage_horizon::hold_horizon(&mut tx).await?;
         let dropped: Vec<i64> =
             sqlx::query_scalar(DROP).bind(before.0).bind(most).fetch_all(&mut *tx).await?;
         if let Some(latest) = dropped.iter().max() {
-            sqlx::query(HORIZON).bind(latest).execute(&mut *tx).await?;
+            here::usage_horizon::move_horizon(&mut tx, *latest).await?;
         }
         tx.commit().await?;
         Ok(dropped.len())

@@ -11,7 +11,7 @@ use hokusai_store::{
     Standing, Store, UsageGroup, Writes,
 };
 
-use crate::samples::{ALL_KEYS, id, plans, report, writes};
+use crate::samples::{ALL_KEYS, FOR_EVER, id, plans, report, writes};
 use crate::stores::TestStore;
 
 impl TestStore {
@@ -133,7 +133,7 @@ pub(crate) async fn take(store: &Store, report: &Report) -> Recorded {
 /// Takes reports in one transaction.
 pub(crate) async fn take_all(store: &Store, reports: &[Report]) -> Vec<Recorded> {
     let reports: Vec<&Report> = reports.iter().collect();
-    store.record_usage(&reports, &plans()).await.unwrap()
+    store.record_usage(&reports, &plans(), FOR_EVER).await.unwrap()
 }
 
 pub(crate) async fn edit_key(store: &Store, number: u32, edit: impl FnOnce(&mut Key)) {

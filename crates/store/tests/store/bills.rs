@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use crate::acts::{edit_key, take, take_all};
 use crate::facts::facts;
 use crate::samples::{
-    billed, debit, debit_of, id, month, new_key, record, record_at, report, rights, start_of, successor,
-    writes,
+    FOR_EVER, billed, debit, debit_of, id, month, new_key, record, record_at, report, rights, start_of,
+    successor, writes,
 };
 use crate::stores::TestStore;
 
@@ -142,7 +142,7 @@ facts! {
         }
         // What counts is what the plans are now, as the caller knows them.
         let plans = Plans::parse(&["fixed=2".to_owned()]).unwrap();
-        let outcomes = store.record_usage(&[&debit(1, "a", 11), &debit(3, "b", 1)], &plans).await.unwrap();
+        let outcomes = store.record_usage(&[&debit(1, "a", 11), &debit(3, "b", 1)], &plans, FOR_EVER).await.unwrap();
         assert_eq!(outcomes, [TAKEN, past(10, 11)]);
     }
 

@@ -34,8 +34,8 @@ const DAYS: [&str; 14] = [
     "2025-01-01",
     "2025-02-28",
     "2025-03-01",
-    "2025-11-30",
-    "2025-12-01",
+    "2025-10-31",
+    "2025-11-01",
 ];
 const ENDPOINTS: [&str; 5] = ["/v1/embed", "/v1/generate", "/é/😀", "/a \"b\" \\c", "other"];
 /// The accounts and users of the keys: of each user one key was rotated.

@@ -18,6 +18,9 @@ use hokusai_store::{
 /// Where every clock starts: the beginning of an hour.
 pub(crate) const START: Timestamp = Timestamp(490_000 * HOUR);
 
+/// Days for which records are kept where that is not what a fact is about.
+pub(crate) const FOR_EVER: i64 = 1_000_000;
+
 /// The id of this number, of any kind. A key and the account that it opens have the same number.
 pub(crate) fn id<T: FromStr<Err: Debug>>(number: u32) -> T {
     format!("018f0000-0000-7000-8000-{number:012}").parse().unwrap()

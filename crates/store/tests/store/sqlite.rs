@@ -34,7 +34,7 @@ async fn assert_all_unavailable(store: &TestStore) {
         ("find_key", is_unavailable(&store.find_key(&digest(1)).await)),
         ("list_keys", is_unavailable(&store.list_keys(&ALL_KEYS, id(1)).await)),
         ("add_validations", is_unavailable(&store.add_validations(id(1), 1, &[]).await)),
-        ("record_usage", is_unavailable(&store.record_usage(&[], &Plans::default()).await)),
+        ("record_usage", is_unavailable(&store.record_usage(&[], &Plans::default(), 35).await)),
         ("drop_usage_records", is_unavailable(&store.drop_usage_records(START, 9).await)),
         ("find_living_token", is_unavailable(&store.find_living_token(&digest(1)).await)),
         ("list_tokens", is_unavailable(&store.list_tokens(&ALL_TOKENS).await)),

@@ -2,7 +2,7 @@
 
 use hokusai_core::calendar::Day;
 use hokusai_core::time::{DAY, HOUR, Timestamp};
-use hokusai_core::usage::{ENDPOINTS_TOLD_APART, MAX_BATCH, OTHER, Record, Totals};
+use hokusai_core::usage::{ENDPOINTS_TOLD_APART, MAX_AHEAD, MAX_BATCH, OTHER, Record, Totals, WrongInstant};
 use hokusai_store::{GroupBy, NewKey, Recorded, Report, Reporter, UsageGroup};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::acts::take;
 use crate::facts::facts;
 use crate::samples::{
-    START, id, month, new_key, new_key_with, record, record_at, report, rights, start_of, successor,
+    START, id, month, new_key, new_key_with, plans, record, record_at, report, rights, start_of, successor,
 };
 use crate::stores::TestStore;
 
@@ -23,6 +23,10 @@ const HORIZON: &str = "select dropped_until from usage_horizon";
 
 fn taken(new: usize, known: usize) -> Recorded {
     Recorded::Taken { new, known }
+}
+
+fn wrong(index: usize, why: WrongInstant) -> Recorded {
+    Recorded::WrongInstant { index, why }
 }
 
 /// A key of another user.
@@ -262,7 +266,7 @@ facts! {
                     let mut all = Vec::new();
                     for number in 0..30 {
                         let key = chance.random_range(1..=4) + 10 * chance.random_range(0..=1);
-                        let at = START.plus(chance.random_range(-40 * DAY..40 * DAY));
+                        let at = START.plus(chance.random_range(-80 * DAY..0));
                         // Every second record is reported by another node too.
                         let name = match number % 2 {
                             0 => format!("{round} {number}"),
@@ -300,12 +304,12 @@ facts! {
         assert_eq!(endpoints(&store, 1).await, (200, 60), "those that have a sum go on with it");
         store.report(vec![to_endpoint(1, "new", "/new"), to_endpoint(1, "known", "/0000")]).await;
         assert_eq!(endpoints(&store, 1).await, (200, 61));
-        let mut next_month = requests_to(1, 3000..3003);
-        for request in &mut next_month {
-            request.occurred_at = Some(start_of("2025-12-01"));
+        let mut other_month = requests_to(1, 3000..3003);
+        for request in &mut other_month {
+            request.occurred_at = Some(start_of("2025-10-01"));
         }
-        store.report(next_month).await;
-        assert_eq!(store.usage(1, month("2025-12"), GroupBy::Endpoint).await.len(), 3, "a month begins anew");
+        store.report(other_month).await;
+        assert_eq!(store.usage(1, month("2025-10"), GroupBy::Endpoint).await.len(), 3, "each month has its own");
         store.assert_sums_are_of_the_records("").await;
     }
 
@@ -400,38 +404,78 @@ facts! {
         store.report(vec![record(1, "a"), record(2, "a")]).await;
         store.clock().pass(35 * DAY);
         store.report(vec![record(1, "b")]).await;
-        let again = || vec![record_at(1, "a", START), record_at(1, "b", START)];
+        let again = || vec![record_at(1, "b", START.plus(35 * DAY)), record_at(1, "a", START)];
         store.drop_usage_records(START, 100).await.unwrap();
         assert_eq!(store.report(again()).await, taken(0, 2));
         store.drop_usage_records(START.plus(1), 100).await.unwrap();
-        assert_eq!(store.report(again()).await, taken(1, 1));
-        assert_eq!(requests(&store, 1).await, 2, "it was dropped, and so it is counted anew");
+        assert_eq!(store.report(again()).await, wrong(1, WrongInstant::Dropped));
+        assert_eq!(requests(&store, 1).await, 1, "what was dropped is not counted anew");
+        assert_eq!(store.report(vec![record(1, "c")]).await, taken(1, 0), "what names no instant happens now");
+    }
+
+    async fn what_was_dropped_is_not_counted_anew_however_long_records_are_kept_now(store: TestStore) {
+        store.add(new_key(1)).await;
+        let ahead = START.plus(MAX_AHEAD);
+        store.report(vec![record_at(1, "a", ahead)]).await;
+        store.clock().pass(10 * DAY);
+        store.drop_usage_records(START.plus(1), 100).await.unwrap();
+        let mut b = report(vec![record_at(1, "b", ahead.plus(1)), record_at(1, "a", ahead)]);
+        assert_eq!(store.take(&b).await, wrong(1, WrongInstant::Dropped));
+        b.records.truncate(1);
+        assert_eq!(store.take(&b).await, taken(1, 0));
+        assert_eq!(store.number(RECORDS).await, 1);
+    }
+
+    async fn instants_are_judged_by_the_stores_time_and_the_other_reports_are_taken(store: TestStore) {
+        store.add(new_key(1)).await;
+        let of = |name, micros| report(vec![record(1, name), record_at(1, &format!("{name}2"), START.plus(micros))]);
+        let too_old = WrongInstant::TooOld { retention_days: 3 };
+        let reports =
+            [of("a", MAX_AHEAD), of("b", MAX_AHEAD + 1), of("c", -3 * DAY), of("d", -3 * DAY - 1), of("e", 0)];
+        let reports: Vec<&Report> = reports.iter().collect();
+        let outcomes = store.record_usage(&reports, &plans(), 3).await.unwrap();
+        let expected =
+            [taken(2, 0), wrong(1, WrongInstant::Ahead), taken(2, 0), wrong(1, too_old), taken(2, 0)];
+        assert_eq!(outcomes, expected);
+        assert_eq!(store.number(RECORDS).await, 6);
+        store.assert_sums_are_of_the_records("").await;
     }
 
     async fn records_are_dropped_while_nodes_report_and_repeat(store: TestStore) {
+        const ROUND: i64 = HOUR / 4;
         store.add(new_key(1)).await;
         let mut tasks = JoinSet::new();
         for (turn, node) in (0..).zip(store.nodes(4).await) {
             let clock = store.clock().clone();
             tasks.spawn(async move {
-                let mut new_here = 0;
+                let mut new_here = [0; 15];
                 for round in 0..15 {
-                    clock.pass(1);
-                    let name = |number| format!("{round} {number}");
-                    let some = (0..20).map(|number| record_at(1, &name(number), START)).collect();
-                    let Recorded::Taken { new, .. } = take(&node, &report(some)).await else { panic!() };
-                    new_here += new;
+                    // All four together take the clock far enough for the round after the next.
+                    clock.pass(ROUND);
+                    let (name, at) = (|number| format!("{round} {number}"), START.plus(ROUND * round));
+                    let some = (0..20).map(|number| record_at(1, &name(number), at)).collect();
+                    new_here[round as usize] = match take(&node, &report(some)).await {
+                        Recorded::Taken { new, .. } => new,
+                        refused => {
+                            assert_eq!(refused, wrong(0, WrongInstant::Dropped));
+                            0
+                        }
+                    };
                     if turn % 2 == 0 {
-                        node.drop_usage_records(START.plus(2 * round), 15).await.unwrap();
+                        node.drop_usage_records(clock.now().plus(-2 * ROUND), 15).await.unwrap();
                     }
                 }
                 new_here
             });
         }
-        let new: usize = tasks.join_all().await.iter().sum();
-        assert!(new >= 300, "{new}");
-        assert_eq!(requests(&store, 1).await, new as i64, "each answer is of what was counted");
-        assert_eq!(store.bill(1, month(NOW)).await.usage.requests, new as i64);
+        let new_there = tasks.join_all().await;
+        let new_of = |round: usize| new_there.iter().map(|new_here| new_here[round]).sum::<usize>();
+        let new: Vec<usize> = (0..15).map(new_of).collect();
+        assert!(new.iter().all(|new| *new <= 20), "each counts once: {new:?}");
+        let new = new.iter().sum::<usize>() as i64;
+        assert!(new > 0);
+        assert_eq!(requests(&store, 1).await, new, "each answer is of what was counted");
+        assert_eq!(store.bill(1, month(NOW)).await.usage.requests, new);
     }
 
     async fn whose_a_key_is_can_be_forgotten(store: TestStore) {

@@ -87,6 +87,24 @@ async fn how_long_records_are_kept_is_configured() {
 }
 
 #[tokio::test]
+async fn what_was_dropped_is_refused_by_name_however_long_records_are_kept_now() {
+    let mut setup = Setup::default();
+    setup.engine.usage_retention_days = 1;
+    let service = Service::with(setup).await;
+    let key = service.key(json!({})).await;
+    let once = json!({"idempotency_key": "one", "occurred_at": "2026-03-04T10:30:00Z"});
+    service.operator.report(&key, once.clone()).await.ok();
+    service.clock.advance_to(instant("2026-03-06T10:30:00Z"));
+    service.engine.tidy().await.unwrap();
+    let service = service.restart(Setup::default()).await;
+    let dropped = "occurred_at: must not lie so far back: records of that time were dropped";
+    assert_eq!(service.operator.report(&key, once.clone()).await.detail(), format!("422 {dropped}"));
+    let records = vec![record_of(&key, json!({})), record_of(&key, once)];
+    assert_eq!(service.operator.batch(records).await.detail(), format!("422 records[1].{dropped}"));
+    assert_eq!(service.operator.requests(&key).await, 1);
+}
+
+#[tokio::test]
 async fn a_record_that_is_too_old_is_named_in_a_batch_and_nothing_is_taken() {
     let service = Service::start().await;
     let key = service.key(json!({})).await;
