@@ -20,7 +20,7 @@ use crate::allotments::Allotments;
 use crate::clock::Clock;
 use crate::key_cache::KeyCache;
 use crate::lookups::Lookups;
-use crate::usage::Reports;
+use crate::reports::Reports;
 use crate::validations::Validations;
 
 /// Tokens that are remembered as good.

@@ -1,27 +1,22 @@
 //! Recording usage: reports wait for the one task that writes, and many share a commit.
 //!
-//! A report is answered once it is durable. If more waits than can be held, new reports are put off at once;
-//! nothing that was answered is only in memory.
+//! A report is answered once it is durable. If more waits than can be held, or it waits for long, a report is
+//! put off; nothing that was answered is only in memory.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::Mutex;
+use std::time::Duration;
 
 use hokusai_core::billing::{Bill, Money};
 use hokusai_core::calendar::{Day, Month};
 use hokusai_core::id::KeyId;
 use hokusai_core::token::Role;
-use hokusai_core::usage::RecordId;
 use hokusai_store::{GroupBy, Recorded, Report, Reporter, ServiceDay, StoreError, UsageGroup};
-use tokio::sync::{Notify, oneshot};
 
-use crate::clock::lock;
 use crate::engine::Engine;
 use crate::refusal::{Actor, Declined};
+use crate::reports::Source;
 
-/// Records that may wait, besides one report.
-const MOST_WAITING: usize = 20_000;
-/// Records from which on a transaction takes no further report.
-const ENOUGH: usize = 2000;
+/// How long a report waits for its transaction to begin.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// What was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,85 +27,24 @@ pub struct Taken {
     pub known: usize,
 }
 
-/// Reports on their way to the store.
-#[derive(Debug, Default)]
-pub(crate) struct Reports {
-    queue: Mutex<Queue>,
-    bell: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<Waiting>,
-    records: usize,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    report: Report,
-    answer: oneshot::Sender<Result<Recorded, StoreError>>,
-}
-
-impl Queue {
-    /// Adds a report; `false` if too much waits already.
-    fn add(&mut self, waiting: Waiting) -> bool {
-        if self.records >= MOST_WAITING {
-            return false;
-        }
-        self.records += waiting.report.records.len();
-        self.waiting.push_back(waiting);
-        true
-    }
-
-    /// What waits, all of it.
-    fn take_all(&mut self) -> VecDeque<Waiting> {
-        self.records = 0;
-        std::mem::take(&mut self.waiting)
-    }
-
-    /// What the next transaction takes: at least one report, and never two that hold the same record. So
-    /// what becomes of one does not depend on another.
-    fn take(&mut self) -> Vec<Waiting> {
-        let (mut some, mut ids, mut records) = (Vec::new(), HashSet::new(), 0);
-        while records < ENOUGH {
-            let Some(next) = self.waiting.front() else { break };
-            let own: HashSet<RecordId> = next.report.records.iter().map(|record| record.id).collect();
-            if !ids.is_disjoint(&own) {
-                break;
-            }
-            ids.extend(own);
-            records += next.report.records.len();
-            some.extend(self.waiting.pop_front());
-        }
-        self.records -= records;
-        some
-    }
-}
-
 impl Engine {
     /// Records usage; once this returns, it is durable.
     ///
     /// # Errors
     /// [`Declined`]; nothing was recorded then, except perhaps after [`Declined::Store`].
-    pub async fn record_usage(&self, report: Report) -> Result<Taken, Declined> {
-        if let Some(limit) = self.too_much_waits() {
-            return Err(limit);
-        }
-        let (answer, recorded) = oneshot::channel();
-        if !lock(&self.reports.queue).add(Waiting { report, answer }) {
-            return Err(Declined::TooMuchUsage);
-        }
-        self.reports.bell.notify_one();
-        match recorded.await.unwrap_or(Err(StoreError::TimedOut))? {
+    pub async fn record_usage(&self, source: Source, report: Report) -> Result<Taken, Declined> {
+        let (number, mut answer) = self.reports.add(source, report).ok_or(Declined::TooMuchUsage)?;
+        let recorded = match tokio::time::timeout(PATIENCE, &mut answer).await {
+            Ok(recorded) => recorded,
+            Err(_) if self.reports.withdraw(number) => return Err(Declined::TooMuchUsage),
+            Err(_) => answer.await,
+        };
+        match recorded.unwrap_or(Err(StoreError::TimedOut))? {
             Recorded::Taken { new, known } => Ok(Taken { new, known }),
             Recorded::UnknownKey { index } => Err(Declined::UnknownKey { index }),
             Recorded::WrongInstant { index, why } => Err(Declined::WrongInstant { index, why }),
             Recorded::PastMonthlyLimit { limit, used } => Err(Declined::PastMonthlyLimit { limit, used }),
         }
-    }
-
-    fn too_much_waits(&self) -> Option<Declined> {
-        (lock(&self.reports.queue).records >= MOST_WAITING).then_some(Declined::TooMuchUsage)
     }
 
     /// Whose usage an admin token may report.
@@ -125,30 +59,25 @@ impl Engine {
     /// Writes reports, one transaction after the other, for as long as the engine lives.
     pub(crate) async fn keep_recording(&self) {
         loop {
-            let some = lock(&self.reports.queue).take();
-            if some.is_empty() {
-                self.reports.bell.notified().await;
-                continue;
-            }
+            let some = self.reports.next().await;
             let reports: Vec<&Report> = some.iter().map(|waiting| &waiting.report).collect();
             let days = self.options.usage_retention_days;
-            let outcomes = match self.store.record_usage(&reports, &self.options.plans, days).await {
-                Ok(outcomes) => outcomes,
+            match self.store.record_usage(&reports, &self.options.plans, days).await {
+                Ok(outcomes) => {
+                    metrics::counter!("hokusai_usage_commits_total").increment(1);
+                    for (waiting, outcome) in some.into_iter().zip(outcomes) {
+                        count(&outcome);
+                        // Whoever has gone finds out by reporting again.
+                        let _ = waiting.answer.send(Ok(outcome));
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "usage can't be recorded");
-                    // Those behind would only wait for the same.
-                    let all = some.into_iter().chain(lock(&self.reports.queue).take_all());
-                    for waiting in all {
+                    metrics::counter!("hokusai_usage_failed_commits_total").increment(1);
+                    for waiting in some {
                         let _ = waiting.answer.send(Err(error.clone()));
                     }
-                    continue;
                 }
-            };
-            metrics::counter!("hokusai_usage_commits_total").increment(1);
-            for (waiting, outcome) in some.into_iter().zip(outcomes) {
-                count(&outcome);
-                // Whoever has gone finds out by reporting again.
-                let _ = waiting.answer.send(Ok(outcome));
             }
         }
     }
@@ -156,7 +85,7 @@ impl Engine {
     /// Records that wait for being written.
     #[must_use]
     pub fn usage_waiting(&self) -> usize {
-        lock(&self.reports.queue).records
+        self.reports.waiting()
     }
 
     /// What a key used in a month.
@@ -220,56 +149,4 @@ fn count(recorded: &Recorded) {
         Recorded::PastMonthlyLimit { .. } => ("past_monthly_limit", 1),
     };
     metrics::counter!("hokusai_usage_records_total", "outcome" => word).increment(number as u64);
-}
-
-#[cfg(test)]
-mod tests {
-    use hokusai_core::usage::Record;
-
-    use super::*;
-
-    fn record(number: u8) -> Record {
-        Record {
-            id: RecordId::random([number; 16]),
-            key: "018f0000-0000-7000-8000-000000000001".parse().unwrap(),
-            service_id: "".into(),
-            endpoint: "/".into(),
-            model_id: None,
-            status_code: 200,
-            response_micros: 0,
-            predictions: 0,
-            compute_ms: 0,
-            occurred_at: None,
-        }
-    }
-
-    fn add(queue: &mut Queue, records: Vec<Record>) -> bool {
-        let report = Report { reporter: Reporter::Anyone, records, is_debit: false };
-        queue.add(Waiting { report, answer: oneshot::channel().0 })
-    }
-
-    #[test]
-    fn reports_share_a_transaction_unless_they_hold_the_same_record() {
-        let mut queue = Queue::default();
-        for numbers in [vec![1, 2], vec![3], vec![3], vec![4]] {
-            assert!(add(&mut queue, numbers.into_iter().map(record).collect()));
-        }
-        assert_eq!(queue.take().len(), 2);
-        assert_eq!((queue.take().len(), queue.records), (2, 0));
-        assert!(queue.take().is_empty());
-    }
-
-    #[test]
-    fn a_transaction_and_the_queue_are_bounded() {
-        let mut queue = Queue::default();
-        let many = |count| vec![record(1); count];
-        assert!(add(&mut queue, many(ENOUGH - 1)));
-        assert!(add(&mut queue, vec![record(2)]));
-        assert!(add(&mut queue, many(MOST_WAITING)));
-        assert!(!add(&mut queue, vec![record(3)]));
-        assert_eq!(queue.take().len(), 2);
-        assert!(!add(&mut queue, vec![record(3)]));
-        assert_eq!(queue.take().len(), 1);
-        assert!(add(&mut queue, vec![record(3)]));
-    }
 }

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use hokusai_core::address::contains;
 use hokusai_core::policy::{Attempt, ClientAddress};
 use hokusai_core::token::Role;
-use hokusai_engine::{Actor, Engine};
+use hokusai_engine::{Actor, Engine, Source};
 use hokusai_store::{Reporter, Token};
 
 use crate::address::{Origin, origin};
@@ -124,7 +124,11 @@ pub(crate) async fn service_token(
 }
 
 /// Whose usage a request may report: by its token, its key, or the network that it comes from.
-pub(crate) struct UsageReporter(pub(crate) Reporter);
+pub(crate) struct UsageReporter {
+    pub(crate) reporter: Reporter,
+    /// Whose share of the room for reports it takes.
+    pub(crate) source: Source,
+}
 
 impl FromRequestParts<App> for UsageReporter {
     type Rejection = ApiError;
@@ -133,21 +137,32 @@ impl FromRequestParts<App> for UsageReporter {
         let origin = origin(&parts.extensions, &parts.headers, &app.options.trusted_proxies);
         let headers = &parts.headers;
         if let Some(token) = service_token(app, headers, origin).await? {
-            return Ok(Self(Engine::reporter(token.role, &token.user_id)));
+            return Ok(Self::by_token(token));
         }
         let in_header = headers.get("x-api-key").map(|value| value.to_str().unwrap_or_default().trim());
         match (authorization(headers)?, in_header) {
             (Authorization::Bearer(text), _) if text.starts_with("hk_") => own_key(app, text, origin).await,
             (Authorization::Absent, Some(text)) => own_key(app, text, origin).await,
             (Authorization::Absent, None) if is_trusted(&app.options, headers, origin) => {
-                Ok(Self(Reporter::Anyone))
+                Ok(Self { reporter: Reporter::Anyone, source: Source::Address(origin.client) })
             }
             (Authorization::Absent, None) => Err(ApiError::usage_credential_required()),
             _ => {
                 let token = bearer_token(app, headers, origin).await?;
-                Ok(Self(Engine::reporter(token.role, &token.user_id)))
+                Ok(Self::by_token(token))
             }
         }
+    }
+}
+
+impl UsageReporter {
+    fn by_token(token: Token) -> Self {
+        let reporter = Engine::reporter(token.role, &token.user_id);
+        let source = match &reporter {
+            Reporter::Anyone => Source::Token(token.id),
+            _ => Source::User(token.user_id.into()),
+        };
+        Self { reporter, source }
     }
 }
 
@@ -156,7 +171,8 @@ async fn own_key(app: &App, text: &str, origin: Origin) -> Result<UsageReporter,
         Attempt { service_id: None, required_scope: None, client: ClientAddress::Known(origin.client) };
     let key = app.engine.recognise(text, &attempt, origin.client).await?;
     let key = key.map_err(|refusal| refused(refusal, &attempt))?;
-    Ok(UsageReporter(Reporter::Key(key.id)))
+    let source = Source::User(key.rights.user_id.clone());
+    Ok(UsageReporter { reporter: Reporter::Key(key.id), source })
 }
 
 /// Whether a request without a credential may report usage. A proxy's word that is missing is not made up

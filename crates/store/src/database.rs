@@ -44,10 +44,13 @@ macro_rules! both {
 }
 pub(crate) use both;
 
-/// Runs one of those functions on the store's database, within the store's time limit. On SQLite the file
-/// is looked at first: no connection, old or new, may be of any other.
+/// Runs one of those functions on the store's database, within the store's time limit or another. On SQLite
+/// the file is looked at first: no connection, old or new, may be of any other.
 macro_rules! run {
     ($store:expr, $operation:ident($($argument:expr),*)) => {
+        $crate::database::run!($store, within $store.timeout, $operation($($argument),*))
+    };
+    ($store:expr, within $limit:expr, $operation:ident($($argument:expr),*)) => {
         match &$store.database {
             $crate::database::Database::Sqlite(db) => {
                 let operation = async {
@@ -56,26 +59,26 @@ macro_rules! run {
                     db.check_stillness()?;
                     Ok(outcome)
                 };
-                $store.within_time(operation).await
+                $crate::database::within($limit, operation).await
             }
             $crate::database::Database::Postgres(db) => {
-                $store.within_time(on_postgres::$operation(db, $($argument),*)).await
+                $crate::database::within($limit, on_postgres::$operation(db, $($argument),*)).await
             }
         }
     };
 }
 pub(crate) use run;
 
-impl Store {
-    /// Waits for an operation, but not longer than the store's time limit: a caller is told then that the
-    /// store does not answer, and what was under way may or may not have happened.
-    pub(crate) async fn within_time<T>(
-        &self,
-        operation: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        tokio::time::timeout(self.timeout, operation).await.unwrap_or(Err(StoreError::TimedOut))
-    }
+/// Waits for an operation, but not longer than this: a caller is told then that the store does not answer, and
+/// what was under way may or may not have happened.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    operation: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(limit, operation).await.unwrap_or(Err(StoreError::TimedOut))
+}
 
+impl Store {
     /// Database connections that serve reads.
     #[must_use]
     pub fn read_connections(&self) -> u32 {

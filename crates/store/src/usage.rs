@@ -11,9 +11,11 @@ mod reconcile;
 mod reports;
 pub(crate) mod sums;
 
+use std::time::Duration;
+
 use hokusai_core::calendar::Month;
 use hokusai_core::id::KeyId;
-use hokusai_core::usage::{Record, WrongInstant};
+use hokusai_core::usage::{MAX_BATCH, Record, WrongInstant};
 
 pub use reconcile::{Difference, ReconciledAccount, Reconciliation};
 pub use reports::{GroupBy, ServiceDay, UsageGroup};
@@ -104,6 +106,12 @@ impl Store {
         self.remembered.endpoints.clear();
     }
 
+    /// A full batch has twice the time of anything small.
+    fn time_for(&self, records: usize) -> Duration {
+        let records = u32::try_from(records).unwrap_or(u32::MAX);
+        self.timeout.saturating_add(self.timeout.saturating_mul(records) / MAX_BATCH as u32)
+    }
+
     /// Takes reports in one transaction: once this returns they are durable. No two of them may hold records
     /// of the same id; within one report the first of such records counts. Instants are judged by the store's
     /// time, by what is kept for `retention_days`, and by what was dropped before.
@@ -116,6 +124,7 @@ impl Store {
         plans: &hokusai_core::billing::Plans,
         retention_days: i64,
     ) -> Result<Vec<Recorded>, StoreError> {
-        run!(self, record_usage(&self.remembered, reports, plans, retention_days))
+        let limit = self.time_for(reports.iter().map(|report| report.records.len()).sum());
+        run!(self, within limit, record_usage(&self.remembered, reports, plans, retention_days))
     }
 }

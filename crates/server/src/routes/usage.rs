@@ -52,28 +52,28 @@ enum Kind {
 pub(crate) async fn record(
     State(app): State<App>,
     Id(key): Id<KeyId>,
-    UsageReporter(reporter): UsageReporter,
+    UsageReporter { reporter, source }: UsageReporter,
     body: JsonObject,
 ) -> Result<Json<UsageRecorded>, ApiError> {
     let mut fields = Fields::new(body.required()?);
     let record = read_record(&app, &mut fields, Some(key), Kind::Record);
     fields.finish()?;
     let records = record.into_iter().collect();
-    let taken = app.engine.record_usage(Report { reporter, records, is_debit: false }).await?;
+    let taken = app.engine.record_usage(source, Report { reporter, records, is_debit: false }).await?;
     Ok(Json(recorded(taken)))
 }
 
 pub(crate) async fn debit(
     State(app): State<App>,
     Id(key): Id<KeyId>,
-    UsageReporter(reporter): UsageReporter,
+    UsageReporter { reporter, source }: UsageReporter,
     body: JsonObject,
 ) -> Result<Response, ApiError> {
     let mut fields = Fields::new(body.required()?);
     let record = read_record(&app, &mut fields, Some(key), Kind::Debit);
     fields.finish()?;
     let records = record.into_iter().collect();
-    match app.engine.record_usage(Report { reporter, records, is_debit: true }).await {
+    match app.engine.record_usage(source, Report { reporter, records, is_debit: true }).await {
         Ok(taken) => Ok(Json(recorded(taken)).into_response()),
         // Existing clients read this form.
         Err(Declined::PastMonthlyLimit { limit, used }) => {
@@ -90,7 +90,7 @@ pub(crate) async fn debit(
 /// The body is read once it is known who reports.
 pub(crate) async fn batch(
     State(app): State<App>,
-    UsageReporter(reporter): UsageReporter,
+    UsageReporter { reporter, source }: UsageReporter,
     request: Request,
 ) -> Result<Json<UsageRecorded>, ApiError> {
     let turn = tokio::time::timeout(TURN, app.batches.acquire()).await;
@@ -98,7 +98,7 @@ pub(crate) async fn batch(
     let body = JsonObject::up_to(BATCH_LIMIT, request).await?.required()?;
     let records = read_batch(&app, body)?;
     drop(turn);
-    let taken = app.engine.record_usage(Report { reporter, records, is_debit: false }).await;
+    let taken = app.engine.record_usage(source, Report { reporter, records, is_debit: false }).await;
     let taken = taken.map_err(|declined| match declined {
         Declined::UnknownKey { index } => {
             ApiError::field(&place(index, "key_id"), "names no API key that you may report on")

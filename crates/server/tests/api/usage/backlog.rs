@@ -8,15 +8,17 @@ use tokio::task::JoinSet;
 use crate::support::{Answer, Caller, IssuedKey, Service, record_of, until};
 
 const BATCH: &str = "/api/v1/usage/batch";
-/// Records that may wait before new ones are put off.
-const MOST_WAITING: usize = 20_000;
+/// Records of one reporter that may wait before further ones are put off.
+const MOST_OF_ONE: usize = 10_000;
 /// Batches that are read at once.
 const MOST_BATCHES: usize = 8;
+/// More than shares a transaction with others.
+const LARGE: usize = 2001;
 
-/// The most that fits into one batch, each record with an idempotency key.
-fn full_batch(key: &IssuedKey, name: usize) -> Value {
+/// A batch of so many records, each with an idempotency key.
+fn batch_of(count: usize, key: &IssuedKey, name: usize) -> Value {
     let record = |number| record_of(key, json!({"idempotency_key": format!("{name}-{number}")}));
-    json!({"records": (0..10_000).map(record).collect::<Vec<Value>>()})
+    json!({"records": (0..count).map(record).collect::<Vec<Value>>()})
 }
 
 /// Reports a batch until it is taken, as one who was told to send it again.
@@ -53,9 +55,9 @@ async fn what_is_put_off_is_not_taken_and_what_waits_is_taken_once() {
     let blocker = service.place.block().await;
     let mut batches = JoinSet::new();
     for name in 0..3 {
-        batches.spawn(persist(service.operator.clone(), full_batch(&busy, name)));
+        batches.spawn(persist(service.operator.clone(), batch_of(MOST_OF_ONE, &busy, name)));
     }
-    until("too much waits", async || (service.engine.usage_waiting() >= MOST_WAITING).then_some(())).await;
+    until("too much waits", async || (service.engine.usage_waiting() >= MOST_OF_ONE).then_some(())).await;
     let (answer, taken) = first_put_off(async || service.operator.report(&put_off, json!({})).await).await;
     drop(blocker);
     assert_snapshot!(answer, @r#"
@@ -70,6 +72,37 @@ async fn what_is_put_off_is_not_taken_and_what_waits_is_taken_once() {
     assert_eq!(service.operator.requests(&busy).await, 30_000);
     assert_eq!(service.operator.requests(&put_off).await, taken);
     assert_eq!(service.operator.report(&put_off, json!({})).await.brief(), "200");
+}
+
+#[tokio::test]
+async fn a_report_behind_one_that_fails_is_not_said_to_have_failed() {
+    let service = Service::start().await;
+    let ada = service.member("ada").await;
+    let (busy, other) = (service.key(json!({})).await, ada.key(json!({})).await);
+    let blocker = service.place.block().await;
+    let mut large = JoinSet::new();
+    for name in 0..2 {
+        let (operator, batch) = (service.operator.clone(), batch_of(LARGE, &busy, name));
+        large.spawn(async move { operator.post(BATCH, batch).await });
+    }
+    until("one is being written and one waits", async || {
+        (service.engine.usage_waiting() >= LARGE).then_some(())
+    })
+    .await;
+    let behind = tokio::spawn(async move {
+        let mut answers = Vec::new();
+        while answers.last().is_none_or(|last| last != "200") {
+            answers.push(ada.report(&other, json!({})).await.brief());
+        }
+        answers
+    });
+    let mut failed = Vec::new();
+    while failed.last().is_none_or(|last| last != "503 store_unavailable") {
+        failed.push(large.join_next().await.unwrap().unwrap().brief());
+    }
+    drop(blocker);
+    let answers = behind.await.unwrap();
+    assert!(answers.iter().all(|answer| answer != "503 store_unavailable"), "{answers:?}");
 }
 
 #[tokio::test]
