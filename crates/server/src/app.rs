@@ -8,8 +8,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use hokusai_engine::Engine;
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
 
+use crate::batches::Batches;
 use crate::docs::Documents;
 use crate::error::ApiError;
 use crate::frame::frame;
@@ -71,8 +71,7 @@ pub struct App {
     pub(crate) options: Arc<AppOptions>,
     pub(crate) documents: Arc<Documents>,
     pub(crate) exposition: Exposition,
-    /// Room for large bodies.
-    pub(crate) batches: Arc<Semaphore>,
+    pub(crate) batches: Arc<Batches>,
 }
 
 impl App {
@@ -80,13 +79,7 @@ impl App {
     #[must_use]
     pub fn new(engine: Arc<Engine>, options: AppOptions, exposition: Exposition) -> Self {
         let documents = Arc::new(Documents::build(&options.services, &options.billing_plans));
-        Self {
-            engine,
-            options: Arc::new(options),
-            documents,
-            exposition,
-            batches: Arc::new(Semaphore::new(usage::MOST_BATCHES)),
-        }
+        Self { engine, options: Arc::new(options), documents, exposition, batches: Arc::new(Batches::new()) }
     }
 }
 
@@ -100,7 +93,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/keys/{key_id}", get(keys::show).patch(keys::update).delete(keys::revoke))
         .route("/api/v1/keys/{key_id}/rotate", post(keys::rotate))
         .route("/api/v1/keys/{key_id}/validations", get(validations::of_key))
-        .route("/api/v1/usage/batch", post(usage::batch))
+        .route("/api/v1/usage/batch", post(usage::batch::batch))
         .route("/api/v1/usage/aggregate", get(usage::aggregate))
         .route("/api/v1/usage/{key_id}", post(usage::record))
         .route("/api/v1/usage/{key_id}/debit", post(usage::debit))

@@ -6,6 +6,7 @@
 
 mod address;
 mod app;
+mod batches;
 mod body;
 mod caller;
 mod docs;

@@ -29,6 +29,7 @@ mod terminal;
 mod usage_crashes;
 mod usage_ledger;
 mod usage_load;
+mod usage_memory;
 mod usage_outage;
 mod usage_reconcile;
 mod usage_reports;

@@ -1,10 +1,11 @@
 //! Usage: reports, statistics, bills.
 
+pub(crate) mod batch;
+
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use hokusai_api::usage::{
@@ -14,11 +15,11 @@ use hokusai_api::usage::{
 use hokusai_core::calendar::{Day, Month};
 use hokusai_core::id::KeyId;
 use hokusai_core::usage::{
-    self, MAX_BATCH, MAX_COUNTED_RESPONSE, MAX_FIGURE, MAX_RESPONSE_MS, Record, RecordId, Totals,
+    self, MAX_COUNTED_RESPONSE, MAX_FIGURE, MAX_RESPONSE_MS, Record, RecordId, Totals,
 };
 use hokusai_engine::{Declined, Taken};
 use hokusai_store::{GroupBy, Report, ServiceDay, UsageGroup};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::body::JsonObject;
@@ -29,12 +30,6 @@ use crate::routes::ids::Id;
 use crate::routes::pages::Query;
 use crate::values;
 
-/// The largest body of a batch, in bytes.
-const BATCH_LIMIT: usize = 8 * 1024 * 1024;
-/// Batches that may be read at once: together they bound the memory that bodies take.
-pub(crate) const MOST_BATCHES: usize = 8;
-/// How long a batch waits for its turn to be read.
-const TURN: Duration = Duration::from_secs(2);
 /// Endpoints that statistics name.
 const TOP_ENDPOINTS: usize = 10;
 /// The longest span of an aggregate, in days.
@@ -85,55 +80,6 @@ pub(crate) async fn debit(
         }
         Err(declined) => Err(declined.into()),
     }
-}
-
-/// The body is read once it is known who reports.
-pub(crate) async fn batch(
-    State(app): State<App>,
-    UsageReporter { reporter, source }: UsageReporter,
-    request: Request,
-) -> Result<Json<UsageRecorded>, ApiError> {
-    let turn = tokio::time::timeout(TURN, app.batches.acquire()).await;
-    let turn = turn.ok().and_then(Result::ok).ok_or_else(ApiError::too_much_usage)?;
-    let body = JsonObject::up_to(BATCH_LIMIT, request).await?.required()?;
-    let records = read_batch(&app, body)?;
-    drop(turn);
-    let taken = app.engine.record_usage(source, Report { reporter, records, is_debit: false }).await;
-    let taken = taken.map_err(|declined| match declined {
-        Declined::UnknownKey { index } => {
-            ApiError::field(&place(index, "key_id"), "names no API key that you may report on")
-        }
-        Declined::WrongInstant { index, why } => {
-            ApiError::field(&place(index, "occurred_at"), why.to_string())
-        }
-        other => other.into(),
-    })?;
-    Ok(Json(recorded(taken)))
-}
-
-fn place(index: usize, field: &str) -> String {
-    format!("records[{index}].{field}")
-}
-
-fn read_batch(app: &App, body: Map<String, Value>) -> Result<Vec<Record>, ApiError> {
-    let wrong = || format!("must be a list of 1 to {MAX_BATCH} records");
-    let mut fields = Fields::new(body);
-    let items = fields.required("records", |value| match value {
-        Value::Array(items) if (1..=MAX_BATCH).contains(&items.len()) => Ok(items),
-        _ => Err(wrong()),
-    });
-    fields.finish()?;
-    let mut records = Vec::new();
-    for (index, item) in items.unwrap_or_default().into_iter().enumerate() {
-        let Value::Object(item) = item else {
-            return Err(ApiError::field(&format!("records[{index}]"), "must be an object"));
-        };
-        let mut fields = Fields::new(item);
-        let record = read_record(app, &mut fields, None, Kind::Record);
-        fields.finish_within(&format!("records[{index}]"))?;
-        records.extend(record);
-    }
-    Ok(records)
 }
 
 /// Reads a record of `key`, or of the key that it names. A debit may leave out what is known without it.

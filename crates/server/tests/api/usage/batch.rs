@@ -179,3 +179,60 @@ async fn fields_beside_the_records_are_ignored() {
     let body = json!({"records": many(&key, 1), "sent_by": "a gateway"});
     assert_eq!(service.operator.post(BATCH, body).await.brief(), "200");
 }
+
+#[tokio::test]
+async fn a_body_that_is_no_object_or_no_json_is_told_by_its_place() {
+    let service = Service::start().await;
+    let key = service.key(json!({})).await;
+    let good = record_of(&key, json!({})).to_string();
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let mut told = String::new();
+    for text in [
+        "".to_owned(),
+        " [1]".to_owned(),
+        "[1,".to_owned(),
+        "{\"records\": [1, 2}".to_owned(),
+        "{\"records\": [1]} 2".to_owned(),
+        format!("{{\"records\": [{good}, [1]]}}"),
+        format!("{{\"records\": [{good}, 1, {{]}}"),
+        "{\"records\":\n [{\"a\": \"\\ud800\"}]}".to_owned(),
+        "{\"records\":\n [{\n\"a\": 1e999}]}".to_owned(),
+        format!("{{\"records\": [{deep}]}}"),
+        format!("{{\"records\": [{good}], \"more\": {deep}}}"),
+        format!("{{\"records\": [{}\"a\": \"{}\"}}]}}", &good[..1], "x".repeat(65_536)),
+        format!("{{\"records\": 1, \"records\": [{good}]}}"),
+    ] {
+        let shown: String = text.chars().take(30).filter(|c| *c != '\n').collect();
+        told.push_str(&format!(
+            "{shown} -> {}\n",
+            service.operator.post_text(BATCH, text).await.detail().trim_end()
+        ));
+    }
+    let told = told.replace(&key.id, "KEY");
+    assert_snapshot!(told, @r#"
+     -> 400 The body is empty; it must be a JSON object
+     [1] -> 400 The body must be a JSON object
+    [1, -> 400 The body is not JSON (line 1, column 3)
+    {"records": [1, 2} -> 400 The body is not JSON (line 1, column 18)
+    {"records": [1]} 2 -> 400 The body is not JSON (line 1, column 18)
+    {"records": [{"service_id":"pr -> 422 records[1]: must be an object
+    {"records": [{"service_id":"pr -> 400 The body is not JSON (line 1, column 160)
+    {"records": [{"a": "\ud800"}] -> 400 The body is not JSON (line 2, column 16)
+    {"records": [{"a": 1e999}]} -> 400 The body is not JSON (line 3, column 10)
+    {"records": [[[[[[[[[[[[[[[[[[ -> 400 The body is not JSON (line 1, column 141)
+    {"records": [{"service_id":"pr -> 200
+    {"records": [{"a": "xxxxxxxxxx -> 422 records[0]: must not be longer than 65536 bytes
+    {"records": 1, "records": [{"s -> 200
+    "#);
+}
+
+#[tokio::test]
+async fn a_list_is_refused_for_its_length_whatever_it_holds() {
+    let service = Service::start().await;
+    let wrong = "422 records: must be a list of 1 to 10000 records";
+    for item in ["1", "{\"a\":1}", "[]"] {
+        let count = (LIMIT - 20) / (item.len() + 1);
+        let body = format!("{{\"records\":[{}]}}", vec![item; count].join(","));
+        assert_eq!(service.operator.post_text(BATCH, body).await.detail(), wrong, "{item}");
+    }
+}
