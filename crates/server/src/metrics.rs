@@ -31,6 +31,9 @@ fn describe() {
     describe_counter!("hokusai_connections_total", "Connections by what became of them");
     describe_counter!("hokusai_usage_records_total", "Records of usage by what became of them");
     describe_counter!("hokusai_usage_commits_total", "Transactions that wrote usage");
+    describe_counter!("hokusai_usage_failed_commits_total", "Transactions that should have written usage");
+    // What was never counted can't be seen to grow.
+    metrics::counter!("hokusai_usage_failed_commits_total").increment(0);
     describe_gauge!("hokusai_usage_waiting", "Records of usage that wait for being written");
     describe_gauge!("hokusai_alerts", "Keys that somebody should look at, by kind");
     describe_gauge!("hokusai_cached_keys", "Keys in memory");
