@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::time::{Elapsed, Hour, SECOND};
+use crate::time::{Elapsed, HOUR, Hour, SECOND};
 
 /// Units of an account that was not used for this long are given back.
 pub const IDLE: Duration = Duration::from_secs(10);
@@ -91,6 +91,19 @@ impl Quota {
     }
 }
 
+/// A holder's part of an hour, counted on without the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountedOn {
+    /// The hour.
+    pub hour: Hour,
+    /// Units that this holder spent in it.
+    pub used: u32,
+    /// Whether the store had too little in it when it was last heard.
+    pub ran_dry: bool,
+    /// How long the hour still lasts.
+    pub ends_in: Duration,
+}
+
 /// A holder's units of one account.
 #[derive(Clone, Debug)]
 pub struct Allotment {
@@ -107,6 +120,8 @@ pub struct Allotment {
     holders: u32,
     ran_dry: bool,
     dry_until: Elapsed,
+    /// When the hour ends, whatever became of its units.
+    hour_ends: Elapsed,
     recent: RecentUse,
     last_spent: Elapsed,
 }
@@ -137,6 +152,7 @@ impl Allotment {
             holders: 1,
             ran_dry: false,
             dry_until: past,
+            hour_ends: past,
             recent: RecentUse::new(now),
             last_spent: now,
         }
@@ -176,9 +192,20 @@ impl Allotment {
         self.send(seq, waiting.max(self.size(now)), counted, now)
     }
 
+    /// As [`Allotment::ask`], where those who wait may have left before the answer comes: nothing counts as
+    /// spent before it is.
+    pub fn ask_uncounted(&mut self, seq: i64, waiting: u32, now: Elapsed) -> Ask {
+        self.send(seq, waiting.max(self.size(now)), 0, now)
+    }
+
     /// Reports what was spent and gives the rest back.
     pub fn give_back(&mut self, seq: i64, now: Elapsed) -> Ask {
         self.send(seq, 0, 0, now)
+    }
+
+    /// Notes that another message asked for the first units, at `sent`: its answer is taken like any other.
+    pub fn asked_elsewhere(&mut self, seq: i64, want: u32, sent: Elapsed) {
+        self.send(seq, want, 0, sent);
     }
 
     /// Takes the store's answer; `false` if it is not the one waited for. No unit of an answer is used
@@ -195,13 +222,14 @@ impl Allotment {
             (self.hour, self.used, self.ran_dry, known) =
                 (Some(answer.hour), answer.used, false, answer.used);
         }
+        self.hour_ends = asked.sent.after(answer.expires_in);
         self.reported = known.saturating_add(answer.awaited);
         if asked.void {
             self.allotted = self.used;
             return false;
         }
         self.allotted = answer.allotted;
-        self.usable_until = asked.sent.after(answer.expires_in);
+        self.usable_until = self.hour_ends;
         (self.limit, self.left, self.holders) = (answer.limit, answer.left, answer.holders.max(1));
         self.ran_dry |= answer.allotted.saturating_sub(known) < asked.ask.want;
         true
@@ -252,12 +280,36 @@ impl Allotment {
         self.used < self.reported
     }
 
+    /// Units that may be spent now without asking.
+    #[must_use]
+    pub fn at_hand(&self, now: Elapsed) -> u32 {
+        if now < self.usable_until { self.ceiling().saturating_sub(self.used) } else { 0 }
+    }
+
     /// How the limit stands; `None` before the first answer in this hour.
     #[must_use]
     pub fn quota(&self, now: Elapsed) -> Option<Quota> {
         let hour = self.hour.filter(|_| now < self.usable_until)?;
         let remaining = self.left.saturating_add(self.unspent()).min(self.limit);
         Some(Quota { limit: self.limit, remaining, hour, ends_in: self.usable_until.since(now) })
+    }
+
+    /// How this holder's part of the hour at `now` stands, as it counts hours on from the last answer when
+    /// no newer one can be had; `None` if there never was an answer.
+    #[must_use]
+    pub fn count_on(&self, now: Elapsed) -> Option<CountedOn> {
+        let hour = self.hour?;
+        if now < self.hour_ends {
+            let ends_in = self.hour_ends.since(now);
+            // Whoever asked for nothing has heard, too, that nothing is left.
+            let ran_dry = self.ran_dry || self.left == 0;
+            return Some(CountedOn { hour, used: self.used, ran_dry, ends_in });
+        }
+        let past = i64::try_from(now.since(self.hour_ends).as_micros()).unwrap_or(i64::MAX);
+        let whole_hours = past / HOUR;
+        let ends_in = Duration::from_micros(u64::try_from(HOUR - past % HOUR).unwrap_or(0));
+        let hour = Hour(hour.0.saturating_add(1).saturating_add(whole_hours));
+        Some(CountedOn { hour, used: 0, ran_dry: false, ends_in })
     }
 
     /// Units spent in the hour of the last answer.

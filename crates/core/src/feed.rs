@@ -62,6 +62,12 @@ impl Follower {
         self.position.map_or(0, |position| position.revision)
     }
 
+    /// The position that all is applied up to; `None` before the first reading.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.position
+    }
+
     /// The revision to read on from. Before the first reading it lies past every other: what changed before
     /// is of no interest, only where the feed stands.
     #[must_use]
@@ -116,6 +122,23 @@ impl Follower {
                 .rev()
                 .take_while(|c| c.revision > read_at.revision)
                 .any(|c| c.key.is_some_and(|(changed, _)| changed == key))
+    }
+
+    /// As [`Follower::vouches_for`], for what was said of an account: its limit, and whether it has units.
+    #[must_use]
+    pub fn vouches_for_account(&self, account: AccountId, read_at: Position) -> bool {
+        self.position.is_some_and(|position| position.epoch == read_at.epoch)
+            && !self
+                .ring
+                .iter()
+                .rev()
+                .take_while(|c| c.revision > read_at.revision)
+                .any(|c| c.key.is_some_and(|(_, changed)| changed == account))
+    }
+
+    /// Begins at `head`, whatever was known before: the place that was asked from is not known any longer.
+    pub fn reset(&mut self, head: Position, sent: Elapsed) -> Step {
+        self.start_anew(head, sent)
     }
 
     fn start_anew(&mut self, head: Position, sent: Elapsed) -> Step {

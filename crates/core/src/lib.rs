@@ -4,11 +4,13 @@
 //! global: time and randomness are arguments. So every rule here can be tested in a line, and run by a
 //! simulator as well as by the service.
 
+pub mod account;
 pub mod address;
 pub mod allotment;
 pub mod audit;
 pub mod billing;
 pub mod calendar;
+pub mod debt;
 pub mod feed;
 pub mod grant;
 pub mod id;
@@ -21,3 +23,4 @@ pub mod secret;
 pub mod time;
 pub mod token;
 pub mod usage;
+pub mod verifier;

@@ -121,6 +121,20 @@ impl Refusal {
             Self::IpNotAllowed => "ip_not_allowed",
         }
     }
+
+    /// What people are told, in the words that deployed clients know. `seen` is the address that the attempt
+    /// came from, as it was seen.
+    #[must_use]
+    pub fn text(self, seen: &str) -> String {
+        match self {
+            Self::InvalidKey => "Invalid API key".into(),
+            Self::Expired => "API key has expired".into(),
+            Self::Revoked => "API key is inactive or has been revoked".into(),
+            Self::ServiceMismatch => "Key not authorized for this service".into(),
+            Self::InsufficientScope => "Key does not have required scope".into(),
+            Self::IpNotAllowed => format!("IP address not in allowlist: {seen}"),
+        }
+    }
 }
 
 /// Judges an attempt at `now`: life first, then service, scope and address. The limit comes after.
@@ -143,6 +157,14 @@ pub fn judge(key: &KeyFacts, attempt: &Attempt<'_>, now: Timestamp) -> Result<()
     let allowed = rights.allowlist.is_empty()
         || attempt.client.address().is_some_and(|address| address::contains(&rights.allowlist, address));
     if allowed { Ok(()) } else { Err(Refusal::IpNotAllowed) }
+}
+
+/// The key as it would be without its list of addresses, for whoever judges those apart.
+#[must_use]
+pub fn without_allowlist(key: &KeyFacts) -> KeyFacts {
+    let mut key = key.clone();
+    Arc::make_mut(&mut key.rights).allowlist = Box::default();
+    key
 }
 
 /// The present name of a service: two older names mean `platform`.

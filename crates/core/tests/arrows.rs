@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-const ALLOWED: [(&str, &[&str]); 8] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("api", &[]),
     ("core", &[]),
     ("store", &["core"]),
     ("engine", &["core", "store"]),
     ("server", &["api", "core", "engine", "store"]),
-    ("cli", &["api", "client", "core", "engine", "server", "store"]),
+    ("cli", &["api", "client", "core", "engine", "server", "sim", "store"]),
     ("client", &["api", "core"]),
+    ("sim", &["core"]),
     ("bench", &["core", "engine", "store"]),
 ];
 

@@ -1,0 +1,145 @@
+//! Keys in memory, bounded: those that are good, those that were refused lately, and those that are being
+//! looked up.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher as _};
+use std::time::Duration;
+
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+
+use crate::key::KeyDigest;
+use crate::policy::{KeyFacts, Refusal};
+use crate::time::Elapsed;
+
+/// How long a refused key is remembered.
+pub(super) const REFUSED_FOR: Duration = Duration::from_secs(10);
+/// The most refused keys that are remembered.
+const MOST_REFUSED: usize = 10_000;
+/// The most keys that are being looked up at once.
+const MOST_LOOK_UPS: usize = 1024;
+
+/// Half of a digest finds a key: to meet another key's half, 2^128 texts would have to be tried.
+type Half = [u8; KeyDigest::LENGTH / 2];
+
+/// A good key, and how long its word is good.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) key: KeyFacts,
+    pub(super) usable_until: Elapsed,
+    /// The revision that it stands for.
+    pub(super) read_at: i64,
+    /// How often everything had been forgotten before.
+    pub(super) generation: u64,
+}
+
+/// Digests of issued keys come from the service: nobody can choose them, so this hash needs no secret.
+type IssuedHasher = BuildHasherDefault<DefaultHasher>;
+
+/// The good keys.
+#[derive(Debug)]
+pub(super) struct Known {
+    keys: Cache<Half, Entry, UnitWeighter, IssuedHasher>,
+}
+
+impl Known {
+    pub(super) fn new(capacity: usize) -> Self {
+        let keys = Cache::with(
+            capacity,
+            capacity as u64,
+            UnitWeighter,
+            IssuedHasher::default(),
+            DefaultLifecycle::default(),
+        );
+        Self { keys }
+    }
+
+    pub(super) fn get(&self, digest: &KeyDigest) -> Option<Entry> {
+        self.keys.get(&half(digest))
+    }
+
+    pub(super) fn insert(&self, digest: &KeyDigest, entry: Entry) {
+        self.keys.insert(half(digest), entry);
+    }
+
+    pub(super) fn forget(&self, digest: &KeyDigest) {
+        self.keys.remove(&half(digest));
+    }
+
+    pub(super) fn forget_all(&self) {
+        self.keys.clear();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+/// Keys that anybody may have sent: bounded, and hashed with a secret.
+#[derive(Debug)]
+pub(super) struct LookUps<W> {
+    under_way: HashMap<KeyDigest, Vec<W>, Seeded>,
+    refused: HashMap<KeyDigest, (Refusal, Elapsed), Seeded>,
+}
+
+impl<W> LookUps<W> {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { under_way: HashMap::with_hasher(Seeded(seed)), refused: HashMap::with_hasher(Seeded(seed)) }
+    }
+
+    /// Those who wait for a look-up that is under way.
+    pub(super) fn under_way(&mut self, digest: &KeyDigest) -> Option<&mut Vec<W>> {
+        self.under_way.get_mut(digest)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.under_way.len() >= MOST_LOOK_UPS
+    }
+
+    pub(super) fn begin(&mut self, digest: KeyDigest, waiter: W) {
+        self.under_way.insert(digest, vec![waiter]);
+    }
+
+    /// Those who waited for a look-up that is over.
+    pub(super) fn end(&mut self, digest: &KeyDigest) -> Vec<W> {
+        self.under_way.remove(digest).unwrap_or_default()
+    }
+
+    pub(super) fn refused(&self, digest: &KeyDigest, now: Elapsed) -> Option<Refusal> {
+        self.refused.get(digest).filter(|(_, until)| now < *until).map(|(refusal, _)| *refusal)
+    }
+
+    /// Remembers a refused key, unless there are too many.
+    pub(super) fn refuse(&mut self, digest: KeyDigest, refusal: Refusal, until: Elapsed, now: Elapsed) {
+        if self.refused.len() >= MOST_REFUSED {
+            self.refused.retain(|_, (_, until)| now < *until);
+        }
+        if self.refused.len() < MOST_REFUSED {
+            self.refused.insert(digest, (refusal, until));
+        }
+    }
+
+    /// Something changed: what was refused may be good now.
+    pub(super) fn forget_refused(&mut self) {
+        self.refused.clear();
+    }
+}
+
+/// A hash that begins with a secret.
+#[derive(Clone, Copy, Debug)]
+struct Seeded(u64);
+
+impl BuildHasher for Seeded {
+    type Hasher = DefaultHasher;
+
+    fn build_hasher(&self) -> DefaultHasher {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.0);
+        hasher
+    }
+}
+
+fn half(digest: &KeyDigest) -> Half {
+    *digest.as_bytes().first_chunk().expect("a digest is longer than its half")
+}

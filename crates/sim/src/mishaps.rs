@@ -1,0 +1,158 @@
+//! What goes wrong, until it is calm.
+
+use hokusai_core::id::Epoch;
+use hokusai_core::time::{HOUR, Hour, MINUTE, SECOND, Timestamp};
+
+use crate::node::{self, HEARTBEAT_KEPT, Node};
+use crate::verifier;
+use crate::world::{Instant, World};
+
+/// How long a verifier stays in the register after it was last seen: longer than any answer that it got
+/// may be used.
+const VERIFIER_KEPT: i64 = 320 * SECOND;
+/// How long a node does: longer than it believes its memory without saying that it lives.
+const NODE_KEPT: i64 = HEARTBEAT_KEPT + 5 * SECOND;
+
+pub(crate) fn start(world: &mut World) {
+    keep_tidying(world);
+    keep_failing(world);
+}
+
+fn keep_tidying(world: &mut World) {
+    world.after(MINUTE, |world| {
+        if world.store_up {
+            let nodes: Vec<_> = world.nodes.iter().map(|node| node.holder).collect();
+            let now = world.now;
+            let kept = |holder| if nodes.contains(&holder) { NODE_KEPT } else { VERIFIER_KEPT };
+            world.store.tidy(now, kept);
+        }
+        keep_tidying(world);
+    });
+}
+
+fn keep_failing(world: &mut World) {
+    let pause = world.between(SECOND, 12 * MINUTE);
+    world.after(pause, |world| {
+        if world.now < world.calm_from {
+            fail(world);
+            keep_failing(world);
+        } else {
+            calm_down(world);
+        }
+    });
+}
+
+/// All that is broken is mended.
+fn calm_down(world: &mut World) {
+    world.note(|| "all is calm".into());
+    world.trouble = 0;
+    world.store_up = true;
+    world.store.skew = 0;
+    // What is under way still comes to its end, and whoever sleeps wakes up.
+    world.after(15 * MINUTE, |world| world.calm_after = Some(world.store.latest_hour));
+    for index in 0..world.nodes.len() {
+        world.nodes[index].reaches_store = true;
+        if !world.nodes[index].up {
+            restart(world, index);
+        }
+    }
+    for gate in &mut world.gates {
+        gate.reaches.fill(true);
+    }
+}
+
+fn restart(world: &mut World, index: usize) {
+    world.note(|| format!("node {index} begins anew"));
+    let (holder, life) = (world.new_holder(), world.nodes[index].life + 1);
+    let offset = world.between(0, HOUR);
+    let reaches_store = world.nodes[index].reaches_store;
+    let mut node = Node::new(holder, offset, life);
+    node.reaches_store = reaches_store;
+    world.nodes[index] = node;
+    node::start(world, index);
+}
+
+fn any(world: &mut World, count: usize) -> usize {
+    let most = i64::try_from(count).unwrap_or(1) - 1;
+    usize::try_from(world.between(0, most)).unwrap_or(0)
+}
+
+fn fail(world: &mut World) {
+    let (nodes, gates) = (world.nodes.len(), world.gates.len());
+    match world.between(0, 9) {
+        0 => {
+            let gate = any(world, gates);
+            verifier::crash(world, gate);
+        }
+        1 => {
+            let gate = any(world, gates);
+            let sleep = world.between(SECOND, 10 * MINUTE);
+            world.note(|| format!("verifier {gate} sleeps for {sleep} µs"));
+            world.gates[gate].asleep_until = Instant(world.now.0 + sleep);
+        }
+        2 => {
+            let index = any(world, nodes);
+            world.note(|| format!("node {index} dies"));
+            world.nodes[index].up = false;
+            world.nodes[index].life += 1;
+            let down = world.between(SECOND, 5 * MINUTE);
+            world.after(down, move |world| {
+                if !world.nodes[index].up {
+                    restart(world, index);
+                }
+            });
+        }
+        3 => cut(world, |world| {
+            let index = any(world, world.nodes.len());
+            world.note(|| format!("node {index} is cut off from the store"));
+            world.nodes[index].reaches_store = false;
+            Box::new(move |world| world.nodes[index].reaches_store = true)
+        }),
+        4 | 5 => cut(world, |world| {
+            let (gate, index) = (any(world, world.gates.len()), any(world, world.nodes.len()));
+            world.note(|| format!("verifier {gate} is cut off from node {index}"));
+            world.gates[gate].reaches[index] = false;
+            Box::new(move |world| world.gates[gate].reaches[index] = true)
+        }),
+        6 => cut(world, |world| {
+            let gate = any(world, world.gates.len());
+            world.note(|| format!("verifier {gate} is cut off"));
+            world.gates[gate].reaches.fill(false);
+            Box::new(move |world| world.gates[gate].reaches.fill(true))
+        }),
+        7 => cut(world, |world| {
+            world.note(|| "the store is away".into());
+            world.store_up = false;
+            Box::new(|world| world.store_up = true)
+        }),
+        8 => {
+            let ahead = world.between(-2 * HOUR, 2 * HOUR);
+            world.note(|| format!("the store's clock is set by {ahead} µs"));
+            world.store.skew = if world.chance(500) { 0 } else { ahead };
+            world.clock_set = world.now;
+        }
+        _ => {
+            world.trouble = u32::try_from(world.between(0, 150)).unwrap_or(0);
+            if world.chance(100) {
+                world.note(|| "the store begins a new epoch".into());
+                world.store.epoch = Epoch::new(Timestamp(world.now.0), &mut world.rng);
+            }
+        }
+    }
+}
+
+type Mend = Box<dyn FnOnce(&mut World)>;
+
+/// Breaks something for some time.
+fn cut(world: &mut World, breaks: impl FnOnce(&mut World) -> Mend) {
+    let mend = breaks(world);
+    let time = world.between(SECOND, 8 * MINUTE);
+    world.after(time, mend);
+}
+
+impl World {
+    /// Whether an hour began after all mishaps, so that nothing in it is left of any.
+    pub(crate) fn is_calm_hour(&self, hour: Hour) -> bool {
+        self.calm_after.is_some_and(|last| hour > last)
+    }
+}
