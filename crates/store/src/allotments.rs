@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use hokusai_core::allotment::{Answer, Ask};
+use hokusai_core::debt::Debt;
 use hokusai_core::id::{AccountId, HolderId};
 use hokusai_core::time::Hour;
 
@@ -24,6 +25,18 @@ pub struct AccountAsk {
     /// What the holder says of it.
     pub ask: Ask,
 }
+
+/// Which messages are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum If {
+    /// Those that are newer than the latest of their holder and account.
+    Newer,
+    /// Those that are the first of their holder and account in the hour.
+    First,
+}
+
+/// Stands for the hour of a message that is carried out only if it is the first.
+const ONLY_FIRST: i64 = -2;
 
 /// What the deciding statement wrote, and how the account stands after it.
 #[derive(sqlx::FromRow)]
@@ -57,12 +70,43 @@ impl Store {
         holder: HolderId,
         asks: &[AccountAsk],
     ) -> Result<Vec<Option<Answer>>, StoreError> {
+        self.answer(holder, asks, If::Newer).await
+    }
+
+    /// As [`Store::allot`], for accounts of which `holder` has nothing in this hour. Where it has, or had,
+    /// nothing is written or answered.
+    ///
+    /// # Errors
+    /// As [`Store::allot`].
+    pub async fn allot_first(
+        &self,
+        holder: HolderId,
+        asks: &[AccountAsk],
+    ) -> Result<Vec<Option<Answer>>, StoreError> {
+        self.answer(holder, asks, If::First).await
+    }
+
+    async fn answer(
+        &self,
+        holder: HolderId,
+        asks: &[AccountAsk],
+        only: If,
+    ) -> Result<Vec<Option<Answer>>, StoreError> {
         let mut answers = HashMap::new();
-        for row in run!(self, allot(holder, asks))? {
+        for row in run!(self, allot(holder, asks, only))? {
             let id: AccountId = row.account_id.parse().map_err(damaged("account"))?;
             answers.insert(id, answer(&row)?);
         }
         Ok(asks.iter().map(|ask| answers.remove(&ask.account)).collect())
+    }
+
+    /// Counts debts against their hours: what was admitted while nobody could be asked. Settling a debt again
+    /// counts what it has grown by. Debts of accounts that do not exist are passed over.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn settle_debts(&self, debts: &[Debt]) -> Result<(), StoreError> {
+        if debts.is_empty() { Ok(()) } else { run!(self, settle_debts(debts)) }
     }
 
     /// Drops the counts of hours before `hour`, at most `most` of them; says how many it dropped.
@@ -94,11 +138,12 @@ fn answer(row: &AllottedRow) -> Result<Answer, StoreError> {
 }
 
 /// The messages as a JSON array of arrays. Account ids are UUIDs, so nothing needs escaping.
-fn json(asks: &[AccountAsk]) -> String {
+fn json(asks: &[AccountAsk], only: If) -> String {
+    let none = if only == If::First { ONLY_FIRST } else { -1 };
     let rows: Vec<String> = asks
         .iter()
         .map(|AccountAsk { account, ask }| {
-            let hour = ask.hour.map_or(-1, |hour| hour.0);
+            let hour = ask.hour.map_or(none, |hour| hour.0);
             format!("[\"{account}\",{hour},{},{},{},{}]", ask.seq, ask.used, ask.want, ask.waiting)
         })
         .collect();
@@ -166,7 +211,9 @@ const ALLOT_SQLITE: &str = sqlite_messages!(
             case when a.lives_until > c.now then m.want else 0 end as want,
             a.rate_limit_per_hour - coalesce((select sum(o.allotted) from allotments o
                 where o.hour = c.hour and o.account_id = m.account_id and o.holder <> $2), 0) as open
-        from message m join accounts a on a.account_id = m.account_id cross join clock c))
+        from message m join accounts a on a.account_id = m.account_id cross join clock c
+        where m.hour <> -2 or not exists (select 1 from allotments o where o.hour = c.hour
+            and o.account_id = m.account_id and o.holder = $2)))
      where true
      on conflict (hour, account_id, holder) do update
         set seq = excluded.seq, allotted = excluded.allotted, used = excluded.used, awaited = excluded.awaited,
@@ -185,7 +232,9 @@ const ALLOT_POSTGRES: &str = postgres_messages!(
             case when a.lives_until > c.now then m.want else 0 end as want,
             a.rate_limit_per_hour - coalesce((select sum(o.allotted) from allotments o
                 where o.hour = c.hour and o.account_id = m.account_id and o.holder <> $2), 0)::bigint as open
-        from message m join accounts a on a.account_id = m.account_id cross join clock c) as standing) as decided
+        from message m join accounts a on a.account_id = m.account_id cross join clock c
+        where m.hour <> -2 or not exists (select 1 from allotments o where o.hour = c.hour
+            and o.account_id = m.account_id and o.holder = $2)) as standing) as decided
      on conflict (hour, account_id, holder) do update
         set seq = excluded.seq, allotted = excluded.allotted, used = excluded.used, awaited = excluded.awaited,
             asked_at = excluded.asked_at
@@ -210,6 +259,35 @@ const SETTLE_POSTGRES: &str = postgres_messages!(
         and message.seq > allotments.seq"
 );
 
+/// A debt is a row of its own, under the id that one process makes for its debts: spent to the last unit, and
+/// never asked about. `$1` debts.
+macro_rules! settle_debts {
+    ($debts:literal, $larger:literal) => {
+        concat!(
+            "insert into allotments (hour, account_id, holder, seq, allotted, used, awaited, asked_at)
+             select d.hour, d.account_id, d.debtor, 1, d.units, d.units, 0, 0 from ",
+            $debts,
+            " join accounts a on a.account_id = d.account_id
+             where true order by d.account_id, d.hour, d.debtor
+             on conflict (hour, account_id, holder) do update set allotted = ",
+            $larger,
+            "(allotments.allotted, excluded.allotted), used = ",
+            $larger,
+            "(allotments.used, excluded.used)"
+        )
+    };
+}
+const SETTLE_DEBTS_SQLITE: &str = settle_debts!(
+    "(select value ->> 0 as account_id, value ->> 1 as hour, value ->> 2 as debtor, value ->> 3 as units
+        from json_each($1)) d",
+    "max"
+);
+const SETTLE_DEBTS_POSTGRES: &str = settle_debts!(
+    "(select value ->> 0 as account_id, (value ->> 1)::bigint as hour, value ->> 2 as debtor,
+        (value ->> 3)::bigint as units from jsonb_array_elements($1::jsonb)) d",
+    "greatest"
+);
+
 /// `$1` accounts, as a JSON array; `$2` now.
 macro_rules! mark_dry {
     ($accounts:literal) => {
@@ -229,8 +307,9 @@ both! {
         db: &here::Db,
         holder: HolderId,
         asks: &[AccountAsk],
+        only: If,
     ) -> Result<Vec<AllottedRow>, StoreError> {
-        let (messages, holder) = (json(asks), holder.to_string());
+        let (messages, holder) = (json(asks, only), holder.to_string());
         let mut tx = db.begin_allotment().await?;
         if here::LOCKS_ROWS {
             sqlx::query(LOCK).bind(&messages).execute(&mut *tx).await?;
@@ -263,6 +342,23 @@ both! {
         }
         here::end_allotment(tx).await?;
         Ok(allotted)
+    }
+
+    pub(crate) async fn settle_debts(db: &here::Db, debts: &[Debt]) -> Result<(), StoreError> {
+        let rows: Vec<String> = debts
+            .iter()
+            .map(|Debt { id, units }| format!("[\"{}\",{},\"{}\",{units}]", id.account, id.hour.0, id.debtor))
+            .collect();
+        let debts = format!("[{}]", rows.join(","));
+        let mut tx = db.begin().await?;
+        if here::LOCKS_ROWS {
+            // Whoever allots sees the debt, or is seen by it.
+            sqlx::query(LOCK).bind(&debts).execute(&mut *tx).await?;
+        }
+        let settle = here::either(SETTLE_DEBTS_SQLITE, SETTLE_DEBTS_POSTGRES);
+        sqlx::query(settle).bind(&debts).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     async fn name_hour(tx: &mut here::Connection, hour: Hour) -> Result<(), StoreError> {

@@ -88,6 +88,12 @@ impl Store {
         }
     }
 
+    /// Whether several processes may share this store.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.database, Database::Postgres(_))
+    }
+
     /// The store's time, which all processes of one store share.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ pub struct FeedPage {
     /// The changes after the revision that was read from, oldest first, each with the digest of its key.
     /// If there are more than a follower can take at once, the last ones are missing.
     pub changes: Vec<(Change, Option<KeyDigest>)>,
+    /// The revisions among them at which a key was made: nobody can know it from before.
+    pub new_keys: Vec<i64>,
     /// Accounts that ran dry in the last two seconds.
     pub dry: Vec<AccountId>,
 }
@@ -24,6 +26,7 @@ pub(crate) struct FeedRow {
     epoch: String,
     head: i64,
     revision: Option<i64>,
+    kind: Option<String>,
     key_id: Option<String>,
     account_id: Option<String>,
     digest: Option<Vec<u8>>,
@@ -52,9 +55,11 @@ impl Store {
         let first = rows.first().ok_or(StoreError::Damaged { what: "authority" })?;
         let epoch = first.epoch.parse().map_err(damaged("epoch"))?;
         let head = Position { epoch, revision: first.head };
+        let is_new = |row: &&FeedRow| row.kind.as_deref() == Some("create");
+        let new_keys = rows.iter().filter(is_new).filter_map(|row| row.revision).collect();
         let changes = rows.iter().filter_map(|row| row.change().transpose()).collect::<Result<_, _>>()?;
         let dry = dry.iter().map(|id| id.parse().map_err(damaged("account"))).collect::<Result<_, _>>()?;
-        Ok(FeedPage { head, changes, dry })
+        Ok(FeedPage { head, changes, new_keys, dry })
     }
 
     /// Drops changes that were made before `before` (microseconds), at most `most` of them; says how many
@@ -74,7 +79,7 @@ both! {
     ) -> Result<(Vec<FeedRow>, Vec<String>), StoreError> {
         let mut connection = db.own().acquire().await?;
         // Nobody can remember a key from before it was made: there is nothing to forget.
-        let changes = "select y.epoch, y.revision as head, c.revision, c.key_id, c.account_id,
+        let changes = "select y.epoch, y.revision as head, c.revision, c.kind, c.key_id, c.account_id,
                 case when c.kind <> 'create' then k.digest end as digest
             from authority y
             left join (select * from changes where revision > $1 order by revision limit $2) c on true

@@ -1,9 +1,36 @@
 //! The register of living holders: the processes that admit requests from memory.
 
-use hokusai_core::id::HolderId;
+use std::time::Duration;
+
+use hokusai_core::id::{HolderId, TokenId};
+use hokusai_core::time::{Timestamp, micros};
 
 use crate::StoreError;
 use crate::database::{Store, both, run};
+use crate::keys::damaged;
+
+/// A holder that does not know of a change yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingHolder {
+    /// Which.
+    pub holder: HolderId,
+    /// Whether it is a node of the service, which believes its memory for a few seconds only.
+    pub is_node: bool,
+    /// The longest that it may use what it was told.
+    pub valid_for: Duration,
+}
+
+/// When a holder was last seen. The instant is the store's; it says whether the holder was seen again, and
+/// not how long ago that was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenHolder {
+    /// Which.
+    pub holder: HolderId,
+    /// Whether it is a node of the service.
+    pub is_node: bool,
+    /// When.
+    pub seen_at: Timestamp,
+}
 
 impl Store {
     /// Says that `holder` lives and has applied the feed up to `revision`.
@@ -35,12 +62,77 @@ impl Store {
         run!(self, prune_dry_accounts(before))
     }
 
-    /// Drops holders that were last seen before `before` (microseconds).
+    /// Enters a verifier in the register, or renews what is there: it has applied the feed up to `revision`,
+    /// and may use what it is told for `valid_for`. Neither is ever taken back. Says whether the holder is
+    /// this token's; if not, nothing was written.
     ///
     /// # Errors
     /// [`StoreError`] if the database does not answer.
-    pub async fn prune_holders(&self, before: i64) -> Result<(), StoreError> {
-        run!(self, prune_holders(before))
+    pub async fn enter_verifier(
+        &self,
+        holder: HolderId,
+        token: TokenId,
+        revision: i64,
+        valid_for: Duration,
+    ) -> Result<bool, StoreError> {
+        run!(self, enter_verifier(holder, token, revision, valid_for))
+    }
+
+    /// Renews a verifier that is in the register; says by which token it is bound, or that it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn renew_verifier(
+        &self,
+        holder: HolderId,
+        token: TokenId,
+    ) -> Result<Option<String>, StoreError> {
+        run!(self, renew_verifier(holder, token))
+    }
+
+    /// Who has not applied the feed up to `revision` yet, `except` left out, and the store's time after that
+    /// was found out.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn pending_holders(
+        &self,
+        revision: i64,
+        except: HolderId,
+    ) -> Result<(Timestamp, Vec<PendingHolder>), StoreError> {
+        let (now, rows) = run!(self, pending_holders(revision, except))?;
+        let pending = rows.into_iter().map(|(holder, kind, valid_for)| {
+            Ok(PendingHolder {
+                holder: holder.parse().map_err(damaged("holder"))?,
+                is_node: kind == "node",
+                valid_for: Duration::from_micros(u64::try_from(valid_for).unwrap_or(0)),
+            })
+        });
+        Ok((now, pending.collect::<Result<_, StoreError>>()?))
+    }
+
+    /// Everybody in the register, and when each was last seen.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn seen_holders(&self) -> Result<Vec<SeenHolder>, StoreError> {
+        let rows = run!(self, seen_holders())?;
+        let seen = rows.into_iter().map(|(holder, kind, seen_at)| {
+            Ok(SeenHolder {
+                holder: holder.parse().map_err(damaged("holder"))?,
+                is_node: kind == "node",
+                seen_at: Timestamp(seen_at),
+            })
+        });
+        seen.collect()
+    }
+
+    /// Drops a holder, unless it was seen again.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn drop_holder(&self, seen: &SeenHolder) -> Result<(), StoreError> {
+        run!(self, drop_holder(seen))
     }
 }
 
@@ -86,8 +178,85 @@ both! {
         Ok(())
     }
 
-    pub(crate) async fn prune_holders(db: &here::Db, before: i64) -> Result<(), StoreError> {
-        sqlx::query("delete from holders where seen_at < $1").bind(before).execute(db.write()).await?;
+    pub(crate) async fn enter_verifier(
+        db: &here::Db,
+        holder: HolderId,
+        token: TokenId,
+        revision: i64,
+        valid_for: Duration,
+    ) -> Result<bool, StoreError> {
+        let enter = here::either(
+            "insert into holders (holder, kind, token_id, seen_at, revision, valid_for)
+                values ($1, 'verifier', $2, $3, $4, $5)
+             on conflict (holder) do update set seen_at = excluded.seen_at,
+                revision = max(holders.revision, excluded.revision),
+                valid_for = max(holders.valid_for, excluded.valid_for)
+             where holders.token_id = excluded.token_id",
+            "insert into holders (holder, kind, token_id, seen_at, revision, valid_for)
+                values ($1, 'verifier', $2, store_now($3), $4, $5)
+             on conflict (holder) do update set seen_at = excluded.seen_at,
+                revision = greatest(holders.revision, excluded.revision),
+                valid_for = greatest(holders.valid_for, excluded.valid_for)
+             where holders.token_id = excluded.token_id",
+        );
+        let entered = sqlx::query(enter)
+            .bind(holder.to_string())
+            .bind(token.to_string())
+            .bind(db.injected_now())
+            .bind(revision)
+            .bind(micros(valid_for))
+            .execute(db.write())
+            .await?;
+        Ok(entered.rows_affected() > 0)
+    }
+
+    pub(crate) async fn renew_verifier(
+        db: &here::Db,
+        holder: HolderId,
+        token: TokenId,
+    ) -> Result<Option<String>, StoreError> {
+        let renew = here::either(
+            "update holders set seen_at = case when token_id = $2 then $3 else seen_at end where holder = $1
+             returning token_id",
+            "update holders set seen_at = case when token_id = $2 then store_now($3) else seen_at end
+             where holder = $1 returning token_id",
+        );
+        let renewed = sqlx::query_scalar(renew)
+            .bind(holder.to_string())
+            .bind(token.to_string())
+            .bind(db.injected_now())
+            .fetch_optional(db.write());
+        Ok(renewed.await?)
+    }
+
+    pub(crate) async fn pending_holders(
+        db: &here::Db,
+        revision: i64,
+        except: HolderId,
+    ) -> Result<(Timestamp, Vec<(String, String, i64)>), StoreError> {
+        let mut connection = db.own().acquire().await?;
+        let pending = "select holder, kind, valid_for from holders where revision < $1 and holder <> $2
+            order by holder limit 1000";
+        let rows = sqlx::query_as(pending)
+            .bind(revision)
+            .bind(except.to_string())
+            .fetch_all(&mut *connection)
+            .await?;
+        // Read after the last acknowledgement was seen.
+        Ok((here::now(db, &mut connection).await?, rows))
+    }
+
+    pub(crate) async fn seen_holders(db: &here::Db) -> Result<Vec<(String, String, i64)>, StoreError> {
+        let seen = sqlx::query_as("select holder, kind, seen_at from holders").fetch_all(db.own());
+        Ok(seen.await?)
+    }
+
+    pub(crate) async fn drop_holder(db: &here::Db, seen: &SeenHolder) -> Result<(), StoreError> {
+        sqlx::query("delete from holders where holder = $1 and seen_at = $2")
+            .bind(seen.holder.to_string())
+            .bind(seen.seen_at.0)
+            .execute(db.write())
+            .await?;
         Ok(())
     }
 }

@@ -35,6 +35,7 @@ histories!(
     5 "audit",
     6 "usage",
     7 "audit_reading",
+    8 "verifiers",
 );
 
 pub(crate) async fn on_sqlite(pool: &SqlitePool) -> Result<(), OpenError> {

@@ -81,7 +81,7 @@ facts! {
         let mut follower = Follower::new();
         follow(
             &mut follower,
-            FeedPage { head: Position { epoch: id(1), revision: 2 }, changes: vec![], dry: vec![] },
+            FeedPage { head: Position { epoch: id(1), revision: 2 }, changes: vec![], new_keys: vec![], dry: vec![] },
         );
         for (before, kept) in [(0, 6), (4, 4), (4, 2), (4, 2)] {
             store.prune_feed(START.plus(before).0, 2).await.unwrap();

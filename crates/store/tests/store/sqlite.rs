@@ -45,8 +45,11 @@ async fn assert_all_unavailable(store: &TestStore) {
         ("prune_feed", is_unavailable(&store.prune_feed(0, 9).await)),
         ("register_holder", is_unavailable(&store.register_holder(id(1), "node", 0).await)),
         ("forget_holder", is_unavailable(&store.forget_holder(id(1)).await)),
-        ("prune_holders", is_unavailable(&store.prune_holders(0).await)),
         ("reconcile_usage", is_unavailable(&store.reconcile_usage(month("2025-11")).await)),
+        ("enter_verifier", is_unavailable(&store.enter_verifier(id(1), id(1), 0, Duration::ZERO).await)),
+        ("renew_verifier", is_unavailable(&store.renew_verifier(id(1), id(1)).await)),
+        ("pending_holders", is_unavailable(&store.pending_holders(1, id(1)).await)),
+        ("seen_holders", is_unavailable(&store.seen_holders().await)),
         ("checkpoint", is_unavailable(&store.checkpoint().await)),
     ];
     for (operation, unavailable) in answers {

@@ -67,7 +67,6 @@ facts! {
         store.register_holder(id(1), "node", 0).await.unwrap();
         for seq in [1, 1, 2] {
             store.add_validations(id(1), seq, &[use_of(id(1), START)]).await.unwrap();
-            store.prune_holders(START.plus(HOUR).0).await.unwrap();
             store.forget_holder(id(1)).await.unwrap();
             store.prune_validation_counters(START).await.unwrap();
         }
