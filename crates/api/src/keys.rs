@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::verifiers::Effective;
+
 /// The body of a request for a new key. Fields left out take the service's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CreateKey {
@@ -141,6 +143,17 @@ pub struct HourlyUsage {
     pub resets_at: String,
 }
 
+/// A key after a change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChangedKey {
+    /// The key, as it is shown.
+    #[serde(flatten)]
+    pub key: KeyInfo,
+    /// Who knows of the change; left out if that can't be found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<Effective>,
+}
+
 /// The answer that shows a key's text, once.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct CreatedKey {
@@ -153,6 +166,9 @@ pub struct CreatedKey {
     /// After a rotation: the key that was rotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_key: Option<PreviousKey>,
+    /// After a rotation: who knows of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<Effective>,
 }
 
 impl std::fmt::Debug for CreatedKey {
@@ -177,4 +193,7 @@ pub struct RevokedKey {
     pub message: String,
     /// The key.
     pub key_id: String,
+    /// Who knows of it; left out if that can't be found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<Effective>,
 }

@@ -11,3 +11,4 @@ pub mod time;
 pub mod usage;
 pub mod validate;
 pub mod validations;
+pub mod verifiers;

@@ -1,5 +1,6 @@
 //! The engine: what the use-cases share.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use hokusai_core::billing::Plans;
@@ -8,12 +9,13 @@ use hokusai_core::id::HolderId;
 use hokusai_core::key::KeyDigest;
 use hokusai_core::lookup_cap::LookupCap;
 use hokusai_core::refused_calls::RefusedCalls;
+use hokusai_core::time::Elapsed;
 use hokusai_core::usage::DEFAULT_RETENTION_DAYS;
 use hokusai_store::Store;
 use quick_cache::sync::Cache;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::alerts::AlertThresholds;
 use crate::allotments::Allotments;
@@ -22,6 +24,7 @@ use crate::key_cache::KeyCache;
 use crate::lookups::Lookups;
 use crate::reports::Reports;
 use crate::validations::Validations;
+use crate::verifiers::Verifiers;
 
 /// Tokens that are remembered as good.
 const GOOD_TOKENS: usize = 1024;
@@ -73,6 +76,13 @@ pub struct Engine {
     pub(crate) lookups: Lookups,
     pub(crate) reports: Reports,
     pub(crate) validations: Validations,
+    pub(crate) verifiers: Verifiers,
+    /// Told whenever the feed has moved, or an account ran dry.
+    pub(crate) moved: watch::Sender<()>,
+    /// Whether accounts ran dry when the feed was last read.
+    pub(crate) hints: AtomicBool,
+    /// When the latest sign of life that the store knows of was sent.
+    pub(crate) heartbeat: Mutex<Option<Elapsed>>,
     /// Connections that strangers may keep busy.
     pub(crate) turns: Semaphore,
     /// Digests of tokens that were good lately: looked up each time, but not counted as strangers.
@@ -101,6 +111,10 @@ impl Engine {
             lookups: Lookups::default(),
             reports: Reports::default(),
             validations: Validations::new(clock.now()),
+            verifiers: Verifiers::default(),
+            moved: watch::Sender::new(()),
+            hints: AtomicBool::new(false),
+            heartbeat: Mutex::new(None),
             refused_calls: Mutex::new(RefusedCalls::new()),
             noting: tokio::sync::Mutex::new(()),
             turns: Semaphore::new(turns),

@@ -1,5 +1,9 @@
 //! Following the change feed: forgetting what is no longer true, and knowing whether one is up to date.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+pub(crate) use hokusai_core::feed::CONFIRMED_FOR;
 use hokusai_core::feed::{Change, Step};
 use hokusai_core::key::KeyDigest;
 use hokusai_store::{FoundKey, StoreError};
@@ -7,6 +11,9 @@ use hokusai_store::{FoundKey, StoreError};
 use crate::clock::lock;
 use crate::engine::Engine;
 use crate::key_cache::EmptySlot;
+
+/// A process that has not said for this long that it lives does not believe its memory.
+const HEARTBEAT_KEPT: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// Reads the feed once and applies what is new.
@@ -18,7 +25,10 @@ impl Engine {
         // fallen back.
         let _alone = self.following.lock().await;
         let sent = self.clock.elapsed();
-        let read_from = lock(&self.feed).read_from();
+        let (read_from, before) = {
+            let feed = lock(&self.feed);
+            (feed.read_from(), feed.position())
+        };
         let page = self.store.read_feed(read_from).await?;
         let (changes, digests): (Vec<Change>, Vec<Option<KeyDigest>>) = page.changes.into_iter().unzip();
         {
@@ -33,10 +43,15 @@ impl Engine {
                     self.cache.forget_all();
                     self.store.forget_owners();
                     self.allotments.change_all();
+                    self.verifiers.forget_all();
                 }
             }
         }
         self.allotments.hint(&page.dry);
+        self.hints.store(!page.dry.is_empty(), Ordering::Relaxed);
+        if !page.dry.is_empty() || lock(&self.feed).position() != before {
+            self.moved.send_replace(());
+        }
         Ok(())
     }
 
@@ -51,9 +66,18 @@ impl Engine {
         }
     }
 
-    /// Whether what is remembered may be relied on.
+    /// Whether accounts ran dry lately.
+    pub(crate) fn has_hints(&self) -> bool {
+        self.hints.load(Ordering::Relaxed)
+    }
+
+    /// Whether what is remembered may be relied on. Where others wait for this process to know of a change,
+    /// it has to have said lately that it lives: else they don't wait for it.
     pub(crate) fn is_up_to_date(&self) -> bool {
-        lock(&self.feed).is_confirmed(self.clock.elapsed())
+        let now = self.clock.elapsed();
+        lock(&self.feed).is_confirmed(now)
+            && (!self.store.is_shared()
+                || lock(&self.heartbeat).is_some_and(|sent| now.since(sent) < HEARTBEAT_KEPT))
     }
 
     /// Remembers a key that was read, unless it changed since. Says whether the row may be used at all.

@@ -69,6 +69,8 @@ impl Jobs {
         }
         let follower = engine.clone();
         tasks.spawn(async move { follower.keep_following().await });
+        let relay = engine.clone();
+        tasks.spawn(async move { relay.keep_asking_for_first_units().await });
         let recorder = engine.clone();
         tasks.spawn(async move { recorder.keep_recording().await });
         every(&mut tasks, &engine, COUNTS, "handing counts in", |engine| async move {
@@ -165,7 +167,13 @@ impl Engine {
     }
 
     async fn look_at_feed(&self) {
-        if let Err(error) = self.follow().await {
+        let before = crate::clock::lock(&self.feed).revision();
+        let mut outcome = self.follow().await;
+        // Whoever made the change waits to hear that it is known here.
+        if outcome.is_ok() && self.store.is_shared() && crate::clock::lock(&self.feed).revision() != before {
+            outcome = self.heartbeat().await;
+        }
+        if let Err(error) = outcome {
             tracing::warn!(error = &error as &dyn std::error::Error, "the feed can't be read");
             tokio::time::sleep(POLL).await;
         }
@@ -201,8 +209,11 @@ impl Engine {
     }
 
     async fn heartbeat(&self) -> Result<(), StoreError> {
+        let sent = self.clock.elapsed();
         let revision = crate::clock::lock(&self.feed).revision();
-        self.store.register_holder(self.holder, "node", revision).await
+        self.store.register_holder(self.holder, "node", revision).await?;
+        *crate::clock::lock(&self.heartbeat) = Some(sent);
+        Ok(())
     }
 
     /// Drops what is no longer needed, in small steps, so that nobody waits long behind one. By the store's
@@ -212,7 +223,7 @@ impl Engine {
     /// What the store says; the rest is dropped the next time.
     pub async fn tidy(&self) -> Result<(), StoreError> {
         let now = self.store.now().await?;
-        self.store.prune_holders(now.plus(-600 * SECOND).0).await?;
+        self.tidy_register().await?;
         self.store.prune_dry_accounts(now.plus(-60 * SECOND).0).await?;
         self.store.prune_validation_counters(now.plus(-KEPT_COUNTERS)).await?;
         let kept = self.options.usage_retention_days.saturating_mul(DAY);

@@ -21,6 +21,7 @@ mod tokens;
 mod usage;
 mod validate;
 mod validations;
+mod verifiers;
 
 pub use alerts::{AlertThresholds, MOST_ALERTS};
 pub use allotments::{Charge, ChargeKind};
@@ -33,3 +34,4 @@ pub use reports::Source;
 pub use tokens::{IssuedToken, TokenWish};
 pub use usage::Taken;
 pub use validate::{Validation, Verdict};
+pub use verifiers::{Changes, Effect, GoodKey, LONGEST_VALIDITY, VerifierId, Vouched};

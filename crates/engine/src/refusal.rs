@@ -71,6 +71,9 @@ pub enum Declined {
     /// Too many look-ups of unknown things from one address, or altogether.
     #[error("too many look-ups")]
     TooManyLookups,
+    /// The process is bound to another service token.
+    #[error("the process is bound to another service token")]
+    HolderTaken,
     /// There is no such thing, or the actor may not know of it.
     #[error("not found")]
     NotFound,

@@ -49,7 +49,7 @@ pub enum Verdict {
 }
 
 /// Why a key is refused that lives by this process's clock, but not by the store's, which is ahead.
-fn ended(key: &KeyFacts) -> Refusal {
+pub(crate) fn ended(key: &KeyFacts) -> Refusal {
     if key.lifetime.expires_at < key.lifetime.revoked_from() { Refusal::Expired } else { Refusal::Revoked }
 }
 
@@ -154,7 +154,11 @@ impl Engine {
     }
 
     /// The key with this digest: from memory while that is up to date, else from the store.
-    async fn find(&self, digest: &KeyDigest, stranger: Option<IpAddr>) -> Result<Option<KeyFacts>, Declined> {
+    pub(crate) async fn find(
+        &self,
+        digest: &KeyDigest,
+        stranger: Option<IpAddr>,
+    ) -> Result<Option<KeyFacts>, Declined> {
         for _ in 0..ROUNDS {
             let remembered = self.cache.get(digest);
             if !self.is_up_to_date() {

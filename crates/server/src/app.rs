@@ -14,7 +14,9 @@ use crate::docs::Documents;
 use crate::error::ApiError;
 use crate::frame::frame;
 use crate::metrics::Exposition;
-use crate::routes::{admin_tokens, alerts, audit, health, keys, refused_calls, usage, validate, validations};
+use crate::routes::{
+    admin_tokens, alerts, audit, health, keys, refused_calls, usage, validate, validations, verifiers,
+};
 
 /// What can be set.
 #[derive(Clone, Debug)]
@@ -99,6 +101,8 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/usage/{key_id}/debit", post(usage::debit))
         .route("/api/v1/usage/{key_id}/stats", get(usage::stats))
         .route("/api/v1/usage/{key_id}/billing", get(usage::billing))
+        .route("/api/v1/allotments", post(verifiers::allotments))
+        .route("/api/v1/changes", get(verifiers::changes))
         .route("/api/v1/alerts", get(alerts::list))
         .route("/api/v1/admin-tokens", get(admin_tokens::list).post(admin_tokens::create))
         .route("/api/v1/admin-tokens/current", get(admin_tokens::current))

@@ -35,7 +35,8 @@ impl<S: Sync> FromRequest<S> for JsonObject {
 }
 
 impl JsonObject {
-    async fn up_to(limit: usize, request: Request) -> Result<Self, ApiError> {
+    /// Reads a body of at most so many bytes.
+    pub(crate) async fn up_to(limit: usize, request: Request) -> Result<Self, ApiError> {
         let bytes = json_text(limit, request).await?;
         if bytes.is_empty() {
             return Ok(Self(None));

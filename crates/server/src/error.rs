@@ -112,6 +112,12 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "service_token_required", detail)
     }
 
+    /// Only a verifier may ask this.
+    pub(crate) fn verifier_token_required() -> Self {
+        let detail = "A service token is needed in X-Hokusai-Service-Token";
+        Self::new(StatusCode::FORBIDDEN, "service_token_required", detail)
+    }
+
     pub(crate) fn service_token_refused() -> Self {
         let detail = "The token in X-Hokusai-Service-Token is unknown, expired or revoked";
         Self::new(StatusCode::FORBIDDEN, "service_token_refused", detail)
@@ -157,6 +163,10 @@ impl From<Declined> for ApiError {
                 Self::store_unavailable()
             }
             Declined::TooManyLookups => Self::too_many_lookups(),
+            Declined::HolderTaken => Self::conflict(
+                "holder_taken",
+                "This process id is bound to another service token; make a new one at every start",
+            ),
             Declined::NotFound => Self::not_found("This"),
             Declined::Forbidden(what) => Self::forbidden(why_forbidden(what)),
             Declined::KeyRevoked => Self::conflict("key_revoked", "The key is revoked; create a new one"),

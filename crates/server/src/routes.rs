@@ -11,3 +11,4 @@ pub(crate) mod refused_calls;
 pub(crate) mod usage;
 pub(crate) mod validate;
 pub(crate) mod validations;
+pub(crate) mod verifiers;

@@ -1,10 +1,12 @@
 //! Keys: create, list, show, change, revoke, rotate.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use hokusai_api::keys::{CreatedKey, HourlyUsage, KeyInfo, PreviousKey, RevokedKey};
+use hokusai_api::keys::{ChangedKey, CreatedKey, HourlyUsage, KeyInfo, PreviousKey, RevokedKey};
 use hokusai_api::time;
 use hokusai_core::address::block_text;
 use hokusai_core::id::KeyId;
@@ -25,8 +27,11 @@ use crate::frame::RequestId;
 use crate::routes::ids::Id;
 use crate::routes::pages::{Query, flag};
 use crate::routes::validate::refused;
+use crate::routes::verifiers::{effective, read_wait};
 use crate::values;
 
+/// How long a revocation waits for everybody to know of it, unless the request says otherwise.
+const REVOCATION_WAIT: Duration = Duration::from_secs(1);
 /// How long a rotated key goes on working, unless the request says otherwise.
 const GRACE_HOURS: i64 = 24;
 
@@ -92,28 +97,38 @@ pub(crate) async fn update(
     State(app): State<App>,
     AdminCaller(actor): AdminCaller,
     Id(id): Id<KeyId>,
+    query: Query,
     body: JsonObject,
-) -> Result<Json<KeyInfo>, ApiError> {
+) -> Result<Json<ChangedKey>, ApiError> {
+    let wait = read_wait(&query, Duration::ZERO)?;
     let patch = read_patch(&app, body.required()?)?;
     let listed = app.engine.patch(&actor, id, patch).await.map_err(key_error)?;
-    Ok(Json(key_info(&listed)))
+    Ok(Json(ChangedKey { key: key_info(&listed), effective: effective(&app, wait).await }))
 }
 
 pub(crate) async fn revoke(
     State(app): State<App>,
     AdminCaller(actor): AdminCaller,
     Id(id): Id<KeyId>,
+    query: Query,
 ) -> Result<Json<RevokedKey>, ApiError> {
+    let wait = read_wait(&query, REVOCATION_WAIT)?;
     app.engine.revoke(&actor, id).await.map_err(key_error)?;
-    Ok(Json(RevokedKey { message: "API key revoked successfully".into(), key_id: id.to_string() }))
+    Ok(Json(RevokedKey {
+        message: "API key revoked successfully".into(),
+        key_id: id.to_string(),
+        effective: effective(&app, wait).await,
+    }))
 }
 
 pub(crate) async fn rotate(
     State(app): State<App>,
     AdminCaller(actor): AdminCaller,
     Id(id): Id<KeyId>,
+    query: Query,
     body: JsonObject,
 ) -> Result<Json<CreatedKey>, ApiError> {
+    let wait = read_wait(&query, Duration::ZERO)?;
     let mut fields = Fields::new(body.0.unwrap_or_default());
     let grace = fields.optional("grace_period_hours", values::whole_number(0..=168));
     fields.finish_all_known()?;
@@ -122,7 +137,8 @@ pub(crate) async fn rotate(
         key_id: rotated.previous.to_string(),
         valid_until: time::write(rotated.previous_valid_until.0),
     };
-    Ok(Json(created(&rotated.issued, Some(previous))))
+    let effective = effective(&app, wait).await;
+    Ok(Json(CreatedKey { effective, ..created(&rotated.issued, Some(previous)) }))
 }
 
 fn read_wish(app: &App, object: Map<String, Value>) -> Result<KeyWish, ApiError> {
@@ -214,6 +230,7 @@ fn created(issued: &Issued, previous_key: Option<PreviousKey>) -> CreatedKey {
         key_id: issued.listed.key.facts.id.to_string(),
         key_info: key_info(&issued.listed),
         previous_key,
+        effective: None,
     }
 }
 

@@ -22,6 +22,7 @@ use crate::body::JsonObject;
 use crate::caller::{Authorization, authorization, service_token};
 use crate::error::ApiError;
 use crate::fields::Fields;
+use crate::routes::verifiers::{VouchWish, read_vouch_wish, vouch};
 use crate::values;
 
 /// An answer comes within 5 seconds, whatever happens behind it.
@@ -34,6 +35,7 @@ struct Question {
     required_scope: Option<String>,
     client_ip: Option<String>,
     dry_run: bool,
+    vouch: Option<VouchWish>,
 }
 
 pub(crate) async fn validate(
@@ -60,7 +62,11 @@ async fn decide(
     key: &str,
 ) -> Result<Response, ApiError> {
     let origin = origin(extensions, headers, &app.options.trusted_proxies);
-    let service_role = service_token(app, headers, origin).await?.map(|token| token.role);
+    let service = service_token(app, headers, origin).await?;
+    if let Some(wish) = &question.vouch {
+        return vouch(app, service, key, wish).await;
+    }
+    let service_role = service.map(|token| token.role);
     if question.dry_run && service_role.is_none() {
         return Err(ApiError::service_token_required());
     }
@@ -98,6 +104,7 @@ fn read_question(body: JsonObject) -> Result<Question, ApiError> {
         required_scope: fields.nullable("required_scope", values::text_up_to(64)).flatten(),
         client_ip: fields.nullable("client_ip", values::any_text).flatten(),
         dry_run: fields.nullable("dry_run", values::boolean).flatten().unwrap_or(false),
+        vouch: read_vouch_wish(&mut fields),
     };
     fields.finish()?;
     Ok(question)
@@ -123,7 +130,7 @@ fn count(outcome: &'static str) {
     metrics::counter!("hokusai_validations_total", "outcome" => outcome).increment(1);
 }
 
-fn valid_body(key: &KeyFacts) -> ValidatedKey {
+pub(crate) fn valid_body(key: &KeyFacts) -> ValidatedKey {
     let rights = &*key.rights;
     ValidatedKey {
         is_valid: true,
@@ -143,8 +150,13 @@ fn valid_body(key: &KeyFacts) -> ValidatedKey {
 }
 
 fn refused_response(refusal: Refusal, attempt: &Attempt<'_>) -> Response {
+    let challenge = [(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
+    (StatusCode::UNAUTHORIZED, challenge, Json(refused_body(refusal, attempt))).into_response()
+}
+
+pub(crate) fn refused_body(refusal: Refusal, attempt: &Attempt<'_>) -> ValidatedKey {
     let text = refusal_text(refusal, attempt);
-    let body = ValidatedKey {
+    ValidatedKey {
         is_valid: false,
         key_id: None,
         user_id: None,
@@ -158,9 +170,7 @@ fn refused_response(refusal: Refusal, attempt: &Attempt<'_>) -> Response {
         error: Some(text.clone()),
         detail: Some(text),
         code: Some(refusal.code().into()),
-    };
-    let challenge = [(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
-    (StatusCode::UNAUTHORIZED, challenge, Json(body)).into_response()
+    }
 }
 
 /// A refused key where something other than a validation was asked for.
@@ -169,14 +179,7 @@ pub(crate) fn refused(refusal: Refusal, attempt: &Attempt<'_>) -> ApiError {
 }
 
 fn refusal_text(refusal: Refusal, attempt: &Attempt<'_>) -> String {
-    match refusal {
-        Refusal::InvalidKey => "Invalid API key".into(),
-        Refusal::Expired => "API key has expired".into(),
-        Refusal::Revoked => "API key is inactive or has been revoked".into(),
-        Refusal::ServiceMismatch => "Key not authorized for this service".into(),
-        Refusal::InsufficientScope => "Key does not have required scope".into(),
-        Refusal::IpNotAllowed => format!("IP address not in allowlist: {}", seen_address(attempt.client)),
-    }
+    refusal.text(&seen_address(attempt.client))
 }
 
 /// The address as it was seen; what is no address is shown shortened and without control characters.
