@@ -1,8 +1,12 @@
 //! The one place that asks for the time, waits, and asks for chance.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use hokusai_core::time::{Timestamp, micros};
+use hokusai_core::time::{Elapsed, ElapsedMeter, Timestamp, micros};
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use rustix::time::{ClockId, clock_gettime};
 
 /// The instant of the wall clock.
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
@@ -19,4 +23,33 @@ pub(crate) async fn pass(duration: Duration) {
 /// Any number from 0 to below 1.
 pub(crate) fn chance() -> f64 {
     rand::random()
+}
+
+/// The operating system's generator. It fails only where the system can't serve anyone.
+pub(crate) fn rng() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}
+
+/// Time that runs on while the machine sleeps.
+#[derive(Debug)]
+pub(crate) struct ElapsedClock(Mutex<ElapsedMeter>);
+
+impl ElapsedClock {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(ElapsedMeter::new(boot_micros(), now())))
+    }
+
+    pub(crate) fn read(&self) -> Elapsed {
+        lock(&self.0).read(boot_micros(), now())
+    }
+}
+
+fn boot_micros() -> i64 {
+    let time = clock_gettime(ClockId::Boottime);
+    time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1000)
+}
+
+/// A mutex of plain data is usable even after a panic elsewhere.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

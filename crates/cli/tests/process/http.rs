@@ -24,6 +24,8 @@ pub(crate) struct Answer {
     headers: Vec<(String, String)>,
     /// The body as JSON; null if it is none.
     pub(crate) body: Value,
+    /// The body as it came.
+    pub(crate) text: String,
 }
 
 impl Request {
@@ -86,7 +88,8 @@ impl Answer {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
             .collect();
-        let answer = Self { status, headers, body: serde_json::from_str(body).unwrap_or_default() };
+        let parsed = serde_json::from_str(body).unwrap_or_default();
+        let answer = Self { status, headers, body: parsed, text: body.to_owned() };
         let length = answer.header("content-length").and_then(|length| length.parse().ok());
         (length == Some(body.len())).then_some(answer)
     }

@@ -35,3 +35,4 @@ mod usage_reconcile;
 mod usage_reports;
 mod usage_settings;
 mod validation_counts;
+mod verifiers;

@@ -6,6 +6,7 @@ mod alerts;
 mod builder;
 mod errors;
 mod keys;
+mod layer;
 mod odd;
 mod pages;
 mod retries;

@@ -1,0 +1,215 @@
+//! A tower layer that lets only requests with a good key pass, for services in Rust.
+//!
+//! The key comes as `Authorization: Bearer`, `Authorization: ApiKey` or `X-API-Key`. It is taken off the
+//! request before the service behind sees it; in its place the request's extensions have an
+//! [`AdmittedKey`]. What is refused is answered as at the gateway of the platform.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hokusai_core::policy::{Attempt, ClientAddress, KeyFacts, Refusal};
+use hokusai_core::secret::Secret;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode};
+use serde_json::{Value, json};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::verifier::{Decision, Verifier};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Finds a request's client address among its extensions.
+type FindAddress = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
+
+/// Asks for a key of each request.
+#[derive(Clone)]
+#[must_use]
+pub struct RequireKey {
+    verifier: Verifier,
+    service_id: Option<Arc<str>>,
+    scope: Option<Arc<str>>,
+    client_address: FindAddress,
+}
+
+/// The key that a request was admitted by, among the request's extensions.
+#[derive(Clone, Debug)]
+pub struct AdmittedKey(pub KeyFacts);
+
+/// A service behind [`RequireKey`].
+#[derive(Clone)]
+pub struct WithKey<S> {
+    inner: S,
+    layer: RequireKey,
+}
+
+impl RequireKey {
+    /// Lets every good key pass.
+    pub fn new(verifier: Verifier) -> Self {
+        Self { verifier, service_id: None, scope: None, client_address: Arc::new(|_| None) }
+    }
+
+    /// Only keys for this service.
+    pub fn service(self, service_id: &str) -> Self {
+        Self { service_id: Some(service_id.into()), ..self }
+    }
+
+    /// Only keys with this scope.
+    pub fn scope(self, scope: &str) -> Self {
+        Self { scope: Some(scope.into()), ..self }
+    }
+
+    /// How to find a request's client address, such as the connection's. Without it, keys that may be used
+    /// from certain addresses only are refused, and look-ups of unknown keys are not counted by address.
+    pub fn client_address(
+        self,
+        find: impl Fn(&Extensions) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        Self { client_address: Arc::new(find), ..self }
+    }
+
+    /// The key's facts, or the answer to a request that may not pass.
+    async fn admit(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<KeyFacts, Denial> {
+        let key =
+            presented(headers)?.ok_or_else(|| Denial::unauthorized("API key required", "missing_key"))?;
+        let address = (self.client_address)(extensions);
+        let attempt = Attempt {
+            service_id: self.service_id.as_deref(),
+            required_scope: self.scope.as_deref(),
+            client: address.map_or(ClientAddress::Told("unknown"), ClientAddress::Known),
+        };
+        match self.verifier.admit(key.expose(), &attempt).await {
+            Ok(Decision::Admitted { key, .. }) => Ok(key),
+            Ok(Decision::Refused(refusal)) => Err(self.refused(refusal, address)),
+            Ok(Decision::Limited(quota)) => Err(Denial {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                body: json!({"detail": "Rate limit exceeded"}),
+                retry_after: Some(quota.retry_after_seconds()),
+            }),
+            Err(unavailable) => Err(Denial {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                body: json!({"detail": unavailable.to_string(), "code": "service_unavailable"}),
+                retry_after: Some(1),
+            }),
+        }
+    }
+
+    fn refused(&self, refusal: Refusal, address: Option<IpAddr>) -> Denial {
+        if refusal == Refusal::InsufficientScope {
+            let detail = "Insufficient permissions for this operation";
+            let body = json!({"detail": detail, "code": refusal.code(), "required_scope": self.scope.as_deref()});
+            return Denial { status: StatusCode::FORBIDDEN, body, retry_after: None };
+        }
+        let seen = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        Denial::unauthorized(&refusal.text(&seen), refusal.code())
+    }
+}
+
+/// An answer to a request that may not pass.
+struct Denial {
+    status: StatusCode,
+    body: Value,
+    retry_after: Option<u64>,
+}
+
+impl Denial {
+    fn unauthorized(detail: &str, code: &str) -> Self {
+        let body = json!({"detail": detail, "code": code});
+        Self { status: StatusCode::UNAUTHORIZED, body, retry_after: None }
+    }
+
+    fn into_response<B: From<String>>(self) -> Response<B> {
+        let mut response = Response::new(B::from(self.body.to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// The key that a request bears; several are taken if they are the same.
+fn presented(headers: &HeaderMap) -> Result<Option<Secret>, Denial> {
+    let bearers = headers.get_all(AUTHORIZATION).iter().map(|value| {
+        let text = value.to_str().unwrap_or_default().trim();
+        match text.split_once(' ') {
+            Some((scheme, key)) if is_key_scheme(scheme) => Some(key.trim()),
+            None if is_key_scheme(text) => Some(""),
+            _ => None,
+        }
+    });
+    let named = headers.get_all(API_KEY).iter().map(|value| Some(value.to_str().unwrap_or_default().trim()));
+    let mut keys: Vec<&str> = bearers.chain(named).flatten().collect();
+    keys.sort_unstable();
+    keys.dedup();
+    match keys.as_slice() {
+        [] => Ok(None),
+        [key] => Ok(Some(Secret::new((*key).to_owned()))),
+        _ => Err(Denial {
+            status: StatusCode::BAD_REQUEST,
+            body: json!({"detail": "Send one API key, not several", "code": "ambiguous_credentials"}),
+            retry_after: None,
+        }),
+    }
+}
+
+fn is_key_scheme(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("apikey")
+}
+
+impl<S> Layer<S> for RequireKey {
+    type Service = WithKey<S>;
+
+    fn layer(&self, inner: S) -> WithKey<S> {
+        WithKey { inner, layer: self.clone() }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for WithKey<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+    R: From<String>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        // The one that said that it is ready is the one that is called.
+        let waiting = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, waiting);
+        let layer = self.layer.clone();
+        Box::pin(async move {
+            let (headers, extensions) = (request.headers().clone(), request.extensions().clone());
+            match layer.admit(&headers, &extensions).await {
+                Err(denial) => Ok(denial.into_response()),
+                Ok(key) => {
+                    request.headers_mut().remove(AUTHORIZATION);
+                    request.headers_mut().remove(API_KEY);
+                    request.extensions_mut().insert(AdmittedKey(key));
+                    inner.call(request).await
+                }
+            }
+        })
+    }
+}
+
+impl std::fmt::Debug for RequireKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RequireKey").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}

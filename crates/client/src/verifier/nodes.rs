@@ -1,0 +1,45 @@
+//! The nodes of the service: one is asked, and the others if it does not answer.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::client::Client;
+use crate::error::Error;
+
+pub(crate) struct Nodes {
+    clients: Vec<Client>,
+    /// The one that answered last.
+    current: AtomicUsize,
+    /// Whether the latest question was put to every node in vain.
+    in_vain: AtomicBool,
+}
+
+impl Nodes {
+    pub(crate) fn new(clients: Vec<Client>) -> Self {
+        Self { clients, current: AtomicUsize::new(0), in_vain: AtomicBool::new(false) }
+    }
+
+    /// Asks one node after the other, each once. `None` if none could answer: it said nothing, or that it
+    /// can't vouch for anything, or that the token is refused.
+    pub(crate) async fn ask<T, F>(&self, question: impl Fn(Client) -> F) -> Option<T>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let first = self.current.load(Ordering::Relaxed);
+        for step in 0..self.clients.len() {
+            let index = (first + step) % self.clients.len();
+            if let Ok(answer) = question(self.clients[index].clone()).await {
+                self.current.store(index, Ordering::Relaxed);
+                self.in_vain.store(false, Ordering::Relaxed);
+                return Some(answer);
+            }
+        }
+        self.in_vain.store(true, Ordering::Relaxed);
+        None
+    }
+
+    /// Whether the latest question was put to every node in vain. While it is so, the feed is asked for again
+    /// and again.
+    pub(crate) fn was_in_vain(&self) -> bool {
+        self.in_vain.load(Ordering::Relaxed)
+    }
+}
