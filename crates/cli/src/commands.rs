@@ -7,4 +7,5 @@ pub(crate) mod completions;
 pub(crate) mod dev;
 pub(crate) mod migrate;
 pub(crate) mod serve;
+pub(crate) mod sim;
 pub(crate) mod usage;

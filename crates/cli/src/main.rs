@@ -41,6 +41,8 @@ enum Command {
     Audit(Box<commands::audit::Args>),
     /// Check the figures of usage directly in the database, also while the service runs
     Usage(Box<commands::usage::Args>),
+    /// Try the promises of limits and revocation in a simulated world of mishaps
+    Sim(commands::sim::Args),
     /// Print a shell's completions
     Completions(commands::completions::Args),
 }
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::AdminToken(args) => commands::admin_token::run(args),
         Command::Audit(args) => commands::audit::run(*args),
         Command::Usage(args) => commands::usage::run(*args),
+        Command::Sim(args) => commands::sim::run(&args),
         Command::Completions(args) => commands::completions::run(&args, &mut Cli::command()),
     };
     failure::report(outcome)
