@@ -317,8 +317,9 @@ impl Engine {
         })
         .await;
         let page = self.store.read_feed(known.revision).await?;
-        let is_whole = page.changes.last().is_none_or(|(last, _)| last.revision == page.head.revision);
-        let reset = page.head.epoch != known.epoch || page.head.revision < known.revision || !is_whole;
+        // Revisions have no gaps: what is missing is not kept any longer, or is more than is told at once.
+        let is_whole = usize::try_from(page.head.revision - known.revision) == Ok(page.changes.len());
+        let reset = page.head.epoch != known.epoch || !is_whole;
         Ok(Changes { page, reset })
     }
 
