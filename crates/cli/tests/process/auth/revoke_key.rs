@@ -14,12 +14,16 @@ fn a_revoked_key_ends_at_once_and_ending_it_again_does_no_harm() {
     assert_snapshot!(desk.auth(&["revoke-key", &key.id, "--yes"]), @"
     --- stdout
     Revoked 00000000-0000-7000-8000-000000000001 (Gone).
+    --- stderr
+    It is refused everywhere from now on.
     --- exit 0
     ");
     assert_eq!(desk.verdict(&key.text), "revoked");
     assert_snapshot!(desk.auth(&["revoke-key", &key.id, "-y"]), @"
     --- stdout
     Revoked 00000000-0000-7000-8000-000000000001 (Gone).
+    --- stderr
+    It is refused everywhere from now on.
     --- exit 0
     ");
 }
@@ -32,6 +36,9 @@ fn several_keys_can_end_together() {
     --- stdout
     Revoked 00000000-0000-7000-8000-000000000001 (One).
     Revoked 00000000-0000-7000-8000-000000000002 (Other).
+    --- stderr
+    It is refused everywhere from now on.
+    It is refused everywhere from now on.
     --- exit 0
     ");
     let verdicts = [one, other, kept].map(|key| desk.verdict(&key.text));
@@ -95,7 +102,8 @@ fn a_no_changes_nothing_and_a_yes_does() {
     terminal.types("y");
     let (status, seen) = terminal.ended();
     assert_eq!(status, Some(0), "{seen}");
-    assert!(seen.ends_with(&format!("Revoked {} (Asked).\n", key.id)), "{seen}");
+    let told = format!("Revoked {} (Asked).\nIt is refused everywhere from now on.\n", key.id);
+    assert!(seen.ends_with(&told), "{seen}");
     assert_eq!(desk.verdict(&key.text), "revoked");
 }
 

@@ -77,6 +77,10 @@ fn json_is_the_whole_answer() {
       "previous_key": {
         "key_id": "00000000-0000-7000-8000-000000000002",
         "valid_until": "TIME"
+      },
+      "effective": {
+        "everywhere": true,
+        "at": "TIME"
       }
     }
     --- stderr
