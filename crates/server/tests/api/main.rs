@@ -15,3 +15,4 @@ mod support;
 mod usage;
 mod validate;
 mod validations;
+mod verifiers;

@@ -8,6 +8,7 @@ mod database;
 mod logs;
 mod service;
 mod usage;
+mod verifier;
 mod wire;
 
 pub(crate) use answer::Answer;
@@ -18,6 +19,7 @@ pub(crate) use database::Place;
 pub(crate) use logs::Logs;
 pub(crate) use service::{START, Service, Setup};
 pub(crate) use usage::{instant, record_of, report};
+pub(crate) use verifier::{Verifier, position_of};
 pub(crate) use wire::Wire;
 
 use std::time::Duration;

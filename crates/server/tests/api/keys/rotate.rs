@@ -34,6 +34,10 @@ async fn a_successor_has_the_settings_of_the_old_key() {
     200 OK
     {
       "api_key": "hk_test_[32 characters]",
+      "effective": {
+        "at": "2026-03-04T10:30:00Z",
+        "everywhere": true
+      },
       "key_id": "[id 1]",
       "key_info": {
         "allowed_ips": [

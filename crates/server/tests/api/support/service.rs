@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{Answer, Caller, IssuedKey, Place, Wire};
+use super::{Answer, Caller, IssuedKey, Place, Verifier, Wire};
 
 /// When every service starts: 2026-03-04T10:30:00Z.
 pub(crate) const START: Timestamp = Timestamp(1_772_620_200_000_000);
@@ -138,6 +138,11 @@ impl Service {
 
     pub(crate) async fn verifier(&self) -> Caller {
         self.token("gateway", "verifier").await
+    }
+
+    /// A new process that admits requests from memory, with a service token of its own.
+    pub(crate) async fn process(&self) -> Verifier {
+        Verifier::of(&self.verifier().await)
     }
 
     async fn token(&self, user: &str, role: &str) -> Caller {
