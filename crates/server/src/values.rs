@@ -115,6 +115,20 @@ fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() <= MAX_EXACT as f64).then_some(number as i64)
 }
 
+/// The same value with all whole numbers in it written as such, for readers that know integers alone.
+pub(crate) fn with_whole_numbers(value: Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().and_then(whole).map_or(Value::Number(number), Value::from)
+        }
+        Value::Array(items) => items.into_iter().map(with_whole_numbers).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, with_whole_numbers(value))).collect()
+        }
+        other => other,
+    }
+}
+
 pub(crate) fn boolean(value: Value) -> Parsed<bool> {
     if let Value::Bool(answer) = value { Ok(answer) } else { Err("must be true or false".to_owned()) }
 }

@@ -122,7 +122,7 @@ pub(crate) async fn allotments(
 ) -> Result<Json<AllottedItems>, ApiError> {
     let body = JsonObject::up_to(MESSAGE_LIMIT, request).await?.required()?;
     // What serde says of another form may repeat what was sent.
-    let message: Allotments = serde_json::from_value(Value::Object(body))
+    let message: Allotments = serde_json::from_value(values::with_whole_numbers(Value::Object(body)))
         .map_err(|_| ApiError::field("body", "must have the documented form"))?;
     let holder: HolderId = parsed("holder", &message.holder)?;
     let verifier = VerifierId { holder, token: token.id };

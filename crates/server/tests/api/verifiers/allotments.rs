@@ -224,6 +224,15 @@ async fn what_can_not_be_is_named_and_nothing_is_done() {
 }
 
 #[tokio::test]
+async fn a_whole_number_may_be_written_in_any_way() {
+    let (_service, _, account, verifier) = desk().await;
+    let ask =
+        |used: f64| json!({"account": account, "hour": 492_394.0, "seq": 1.0, "used": used, "want": 2e1});
+    assert_eq!(verifier.say(json!({"items": [ask(0.5)]})).await.brief(), "422 invalid_request");
+    assert_eq!(allotted(&verifier, ask(4.0)).await, 24);
+}
+
+#[tokio::test]
 async fn a_debt_of_an_hour_to_come_is_refused() {
     let (_service, _, account, verifier) = desk().await;
     let told = async |hour: i64, units: i64, id: &str| {
