@@ -100,7 +100,8 @@ impl RequireKey {
     fn refused(&self, refusal: Refusal, address: Option<IpAddr>) -> Denial {
         if refusal == Refusal::InsufficientScope {
             let detail = "Insufficient permissions for this operation";
-            let body = json!({"detail": detail, "code": refusal.code(), "required_scope": self.scope.as_deref()});
+            let body =
+                json!({"detail": detail, "code": refusal.code(), "required_scope": self.scope.as_deref()});
             return Denial { status: StatusCode::FORBIDDEN, body, retry_after: None };
         }
         let seen = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());

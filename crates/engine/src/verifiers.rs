@@ -12,7 +12,7 @@ use hokusai_core::id::{AccountId, HolderId, TokenId};
 use hokusai_core::key::PresentedKey;
 use hokusai_core::policy::{Attempt, ClientAddress, KeyFacts, Refusal, judge};
 use hokusai_core::time::{Elapsed, Timestamp, micros};
-use hokusai_store::{AccountAsk, FeedPage, PendingHolder, SeenHolder, StoreError};
+use hokusai_store::{AccountAsk, FeedPage, MOST_PENDING, PendingHolder, SeenHolder, StoreError};
 use tokio::sync::{Notify, oneshot};
 
 use crate::clock::lock;
@@ -103,6 +103,8 @@ pub(crate) struct Verifiers {
 struct Registered {
     at: Elapsed,
     revision: i64,
+    /// The longest that it may use what it is told: what the register says, or less.
+    valid_for: Duration,
 }
 
 #[derive(Debug)]
@@ -113,20 +115,21 @@ struct FirstUnits {
 }
 
 impl Verifiers {
-    fn knows(&self, verifier: VerifierId, revision: i64, now: Elapsed) -> bool {
+    /// How long a verifier may use what it is told, if it is known to be in the register.
+    fn knows(&self, verifier: VerifierId, revision: i64, now: Elapsed) -> Option<Duration> {
         let registered = lock(&self.registered);
-        registered
-            .get(&verifier)
-            .is_some_and(|known| known.revision >= revision && now.since(known.at) < REGISTERED_FOR)
+        let known = registered.get(&verifier)?;
+        let is_fresh = known.revision >= revision && now.since(known.at) < REGISTERED_FOR;
+        is_fresh.then_some(known.valid_for)
     }
 
-    fn note(&self, verifier: VerifierId, revision: i64, at: Elapsed) {
+    fn note(&self, verifier: VerifierId, revision: i64, valid_for: Duration, at: Elapsed) {
         let mut registered = lock(&self.registered);
         if registered.len() >= MOST_REGISTERED {
             registered.retain(|_, known| at.since(known.at) < REGISTERED_FOR);
         }
-        let known = registered.entry(verifier).or_insert(Registered { at, revision });
-        (known.at, known.revision) = (at, known.revision.max(revision));
+        let known = registered.entry(verifier).or_insert(Registered { at, revision, valid_for });
+        (known.at, known.revision, known.valid_for) = (at, known.revision.max(revision), valid_for);
     }
 
     /// Another life of the store may have another register.
@@ -164,8 +167,8 @@ impl Engine {
         if let Err(refusal) = judge(&anywhere, &anything, now) {
             return refused(refusal);
         }
-        let is_registered = self.renew(verifier).await?;
-        let allotment = match seq.filter(|_| is_registered) {
+        let registered_for = self.renew(verifier).await?;
+        let allotment = match seq.filter(|_| registered_for.is_some()) {
             None => None,
             Some(seq) => self.first_unit(verifier.holder, key.account, seq).await?,
         };
@@ -174,7 +177,8 @@ impl Engine {
         }
         let ends = key.lifetime.expires_at.min(key.lifetime.revoked_from());
         let left = Duration::from_micros(u64::try_from(ends.0.saturating_sub(now.0)).unwrap_or(0));
-        let most = if is_registered { LONGEST_VALIDITY.min(valid_for) } else { Duration::ZERO };
+        // Never longer than whoever waits for a change to hold reckons with.
+        let most = registered_for.map_or(Duration::ZERO, |registered| registered.min(valid_for));
         Ok(Vouched { position, verdict: Ok(GoodKey { key, valid_for: most.min(left), allotment }) })
     }
 
@@ -183,17 +187,18 @@ impl Engine {
         lock(&self.feed).position().ok_or(Declined::Store(StoreError::TimedOut))
     }
 
-    /// Whether a verifier is in the register, which it enters by asking for changes.
-    async fn renew(&self, verifier: VerifierId) -> Result<bool, Declined> {
+    /// How long a verifier may use what it is told, if it is in the register. It enters that by asking for
+    /// changes.
+    async fn renew(&self, verifier: VerifierId) -> Result<Option<Duration>, Declined> {
         let sent = self.clock.elapsed();
-        if self.verifiers.knows(verifier, i64::MIN, sent) {
-            return Ok(true);
+        if let Some(valid_for) = self.verifiers.knows(verifier, i64::MIN, sent) {
+            return Ok(Some(valid_for));
         }
         match self.store.renew_verifier(verifier.holder, verifier.token).await? {
-            None => Ok(false),
-            Some(token) if token == verifier.token.to_string() => {
-                self.verifiers.note(verifier, i64::MIN, sent);
-                Ok(true)
+            None => Ok(None),
+            Some((token, valid_for)) if token == verifier.token.to_string() => {
+                self.verifiers.note(verifier, i64::MIN, valid_for, sent);
+                Ok(Some(valid_for))
             }
             Some(_) => Err(Declined::HolderTaken),
         }
@@ -269,7 +274,7 @@ impl Engine {
     /// # Errors
     /// [`Declined::Store`], [`Declined::HolderTaken`].
     pub async fn say_goodbye(&self, verifier: VerifierId) -> Result<(), Declined> {
-        if self.renew(verifier).await? {
+        if self.renew(verifier).await?.is_some() {
             self.store.forget_holder(verifier.holder).await?;
         }
         lock(&self.verifiers.registered).remove(&verifier);
@@ -334,14 +339,16 @@ impl Engine {
         let sent = self.clock.elapsed();
         // A first question acknowledges nothing but is as good as one: nothing is remembered yet.
         let revision = known.unwrap_or(head).revision;
-        if known.is_some() && self.verifiers.knows(verifier, revision, sent) {
+        let valid_for = valid_for.min(LONGEST_VALIDITY);
+        if known.is_some()
+            && self.verifiers.knows(verifier, revision, sent).is_some_and(|known| known >= valid_for)
+        {
             return Ok(());
         }
-        let valid_for = valid_for.min(LONGEST_VALIDITY);
         if !self.store.enter_verifier(verifier.holder, verifier.token, revision, valid_for).await? {
             return Err(Declined::HolderTaken);
         }
-        self.verifiers.note(verifier, revision, sent);
+        self.verifiers.note(verifier, revision, valid_for, sent);
         Ok(())
     }
 
@@ -395,7 +402,10 @@ impl Engine {
 }
 
 fn still_pending(committed: Timestamp, pending: &[PendingHolder]) -> Effect {
-    let longest = pending.iter().map(|one| one.valid_for).max().unwrap_or_default();
+    // Of more than are told of, any may use what it was told for the longest time.
+    let is_whole = pending.len() < MOST_PENDING;
+    let longest = pending.iter().map(|one| one.valid_for).max().filter(|_| is_whole);
+    let longest = longest.unwrap_or(LONGEST_VALIDITY);
     Effect::Pending {
         holders: pending.iter().map(|one| one.holder).collect(),
         at_latest: committed.plus(micros(CONFIRMED_FOR + longest)),

@@ -86,9 +86,7 @@ fn fail(world: &mut World) {
         }
         1 => {
             let gate = any(world, gates);
-            let sleep = world.between(SECOND, 10 * MINUTE);
-            world.note(|| format!("verifier {gate} sleeps for {sleep} µs"));
-            world.gates[gate].asleep_until = Instant(world.now.0 + sleep);
+            fall_asleep(world, gate);
         }
         2 => {
             let index = any(world, nodes);
@@ -139,6 +137,12 @@ fn fail(world: &mut World) {
             }
         }
     }
+}
+
+fn fall_asleep(world: &mut World, gate: usize) {
+    let sleep = world.between(SECOND, 10 * MINUTE);
+    world.note(|| format!("verifier {gate} sleeps for {sleep} µs"));
+    world.gates[gate].asleep_until = Instant(world.now.0 + sleep);
 }
 
 type Mend = Box<dyn FnOnce(&mut World)>;

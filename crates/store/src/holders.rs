@@ -32,6 +32,13 @@ pub struct SeenHolder {
     pub seen_at: Timestamp,
 }
 
+/// The most that are told of at once.
+pub const MOST_PENDING: usize = 1000;
+
+fn duration(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
 impl Store {
     /// Says that `holder` lives and has applied the feed up to `revision`.
     ///
@@ -78,7 +85,8 @@ impl Store {
         run!(self, enter_verifier(holder, token, revision, valid_for))
     }
 
-    /// Renews a verifier that is in the register; says by which token it is bound, or that it is not there.
+    /// Renews a verifier that is in the register; says by which token it is bound and how long it may use what
+    /// it is told, or that it is not there.
     ///
     /// # Errors
     /// [`StoreError`] if the database does not answer.
@@ -86,11 +94,12 @@ impl Store {
         &self,
         holder: HolderId,
         token: TokenId,
-    ) -> Result<Option<String>, StoreError> {
-        run!(self, renew_verifier(holder, token))
+    ) -> Result<Option<(String, Duration)>, StoreError> {
+        let renewed = run!(self, renew_verifier(holder, token))?;
+        Ok(renewed.map(|(token, valid_for)| (token, duration(valid_for))))
     }
 
-    /// Who has not applied the feed up to `revision` yet, `except` left out, and the store's time after that
+    /// Who has not applied the feed up to `revision` yet, `except` left out and [`MOST_PENDING`] at the most, and the store's time after that
     /// was found out.
     ///
     /// # Errors
@@ -105,7 +114,7 @@ impl Store {
             Ok(PendingHolder {
                 holder: holder.parse().map_err(damaged("holder"))?,
                 is_node: kind == "node",
-                valid_for: Duration::from_micros(u64::try_from(valid_for).unwrap_or(0)),
+                valid_for: duration(valid_for),
             })
         });
         Ok((now, pending.collect::<Result<_, StoreError>>()?))
@@ -214,14 +223,14 @@ both! {
         db: &here::Db,
         holder: HolderId,
         token: TokenId,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Option<(String, i64)>, StoreError> {
         let renew = here::either(
             "update holders set seen_at = case when token_id = $2 then $3 else seen_at end where holder = $1
-             returning token_id",
+             returning token_id, valid_for",
             "update holders set seen_at = case when token_id = $2 then store_now($3) else seen_at end
-             where holder = $1 returning token_id",
+             where holder = $1 returning token_id, valid_for",
         );
-        let renewed = sqlx::query_scalar(renew)
+        let renewed = sqlx::query_as(renew)
             .bind(holder.to_string())
             .bind(token.to_string())
             .bind(db.injected_now())

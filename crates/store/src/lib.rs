@@ -33,7 +33,7 @@ pub use change::{About, Note, Standing, Writes};
 pub use database::Store;
 pub use error::StoreError;
 pub use feed::FeedPage;
-pub use holders::{PendingHolder, SeenHolder};
+pub use holders::{MOST_PENDING, PendingHolder, SeenHolder};
 pub use keys::{FoundKey, Key, KeyFilter, ListedKey, NewKey};
 pub use open::{NowFn, OpenError, ReadOptions, StoreOptions, sqlite_path};
 pub use refused_calls::RefusedFilter;

@@ -1,4 +1,3 @@
-
 //! The verifier against answers made by hand.
 
 use std::sync::Arc;
@@ -11,11 +10,8 @@ use crate::policy::Rights;
 use crate::time::{HOUR, Hour};
 
 const NOW: Elapsed = Elapsed(1_000_000);
-const ANYTHING: Attempt<'_> = Attempt {
-    service_id: None,
-    required_scope: None,
-    client: crate::policy::ClientAddress::Told("unknown"),
-};
+const ANYTHING: Attempt<'_> =
+    Attempt { service_id: None, required_scope: None, client: crate::policy::ClientAddress::Told("unknown") };
 
 fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(number: u32) -> T {
     format!("018f0000-0000-7000-8000-{number:012}").parse().unwrap()
@@ -100,7 +96,9 @@ fn look_up(verifier: &Verifier<u32>, number: u32, limit: u32, valid_for: Duratio
 #[test]
 fn exactly_the_limit_is_admitted_one_unit_at_a_time() {
     let verifier = verifier();
-    assert!(matches!(look_up(&verifier, 1, 10, LONGEST_VALIDITY), Taken::Wake(woken) if woken == [(0, News::TryAgain)]));
+    assert!(
+        matches!(look_up(&verifier, 1, 10, LONGEST_VALIDITY), Taken::Wake(woken) if woken == [(0, News::TryAgain)])
+    );
     let mut admitted = 0;
     for _ in 0..100 {
         match verifier.admit(&request(1, NOW), || 0) {

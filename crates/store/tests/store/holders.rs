@@ -54,7 +54,7 @@ facts! {
         assert!(store.enter_verifier(id(1), id(7), 8, long).await.unwrap());
         assert!(store.enter_verifier(id(1), id(7), 3, short).await.unwrap());
         assert!(!store.enter_verifier(id(1), id(9), 99, long).await.unwrap(), "it is another's");
-        assert_eq!(store.renew_verifier(id(1), id(9)).await.unwrap(), Some(id::<TokenId>(7).to_string()));
+        assert_eq!(store.renew_verifier(id(1), id(9)).await.unwrap(), Some((id::<TokenId>(7).to_string(), long)));
         let expected = PendingHolder { holder: id(1), is_node: false, valid_for: long };
         assert_eq!(store.pending_holders(9, id(5)).await.unwrap().1, [expected]);
         assert_eq!(store.pending_holders(8, id(5)).await.unwrap().1, []);
