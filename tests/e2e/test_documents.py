@@ -52,7 +52,7 @@ def test_the_readme_makes_a_first_key(start: Start, tmp_path: Path) -> None:
 
 def test_help_lists_every_command() -> None:
     listed = help_of()
-    for command in ["auth", "dev", "serve", "migrate", "admin-token", "audit", "usage", "completions"]:
+    for command in ["auth", "dev", "serve", "migrate", "admin-token", "audit", "usage", "sim", "completions"]:
         assert re.search(rf"^  {command} ", listed, re.MULTILINE), f"{command} is not listed"
 
 

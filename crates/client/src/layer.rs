@@ -3,6 +3,25 @@
 //! The key comes as `Authorization: Bearer`, `Authorization: ApiKey` or `X-API-Key`. It is taken off the
 //! request before the service behind sees it; in its place the request's extensions have an
 //! [`AdmittedKey`]. What is refused is answered as at the gateway of the platform.
+//!
+//! ```no_run
+//! use axum::routing::post;
+//! use axum::{Extension, Router};
+//! use hokusai_client::{AdmittedKey, RequireKey, Secret, Verifier};
+//!
+//! async fn predict(Extension(AdmittedKey(key)): Extension<AdmittedKey>) -> String {
+//!     format!("{} may have this", key.rights.user_id)
+//! }
+//!
+//! # async fn example(service_token: Secret) -> Result<(), Box<dyn std::error::Error>> {
+//! let verifier = Verifier::builder(["http://127.0.0.1:4658"], service_token)
+//!     .journal("/var/lib/my-service/hokusai")
+//!     .start()?;
+//! let layer = RequireKey::new(verifier.clone()).service("prediction").scope("predict");
+//! let app: Router = Router::new().route("/predict", post(predict)).layer(layer);
+//! # Ok(())
+//! # }
+//! ```
 
 use std::future::Future;
 use std::net::IpAddr;

@@ -57,9 +57,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let listener = bind(&settings).await?;
         let running = service::start(&settings).await?;
         let credentials = Credentials {
-            admin_token: admin_token(&running.engine, &args.dir.join("admin-token")).await?,
+            admin_token: kept_token(&running.engine, &args.dir.join("admin-token"), Role::Operator).await?,
             api_key: sample_key(&running.engine, &args.dir.join("api-key")).await?,
         };
+        kept_token(&running.engine, &args.dir.join("service-token"), Role::Verifier).await?;
         let stop = asked_to_stop()?;
         greet(listener.local_addr()?, &credentials)?;
         service::serve(running, listener, options, stop).await
@@ -67,15 +68,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// The token of earlier starts, or a new one.
-async fn admin_token(engine: &Engine, file: &Path) -> Result<String, Failure> {
+async fn kept_token(engine: &Engine, file: &Path, role: Role) -> Result<String, Failure> {
     let here = IpAddr::from([127, 0, 0, 1]);
     if let Some(text) = files::read_private(file)?
-        && engine.authenticate(&text, here).await?.is_some_and(|token| token.role == Role::Operator)
+        && engine.authenticate(&text, here).await?.is_some_and(|token| token.role == role)
     {
         return Ok(text);
     }
     let (user_id, name) = ("admin".to_owned(), "dev".to_owned());
-    let wish = TokenWish { user_id, name, role: Role::Operator, expires_in_days: None };
+    let wish = TokenWish { user_id, name, role, expires_in_days: None };
     let text = engine.issue_token(&Actor::system(), wish).await?.plain.expose().to_owned();
     files::replace_private(file, &text)?;
     Ok(text)

@@ -55,7 +55,7 @@ fn everything_is_for_its_owner_alone() {
     let home = directory.path().join(".hokusai-dev");
     assert_eq!(mode(&home), 0o700);
     let files: Vec<_> = fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().path()).collect();
-    for name in ["admin-token", "api-key", "hokusai.db"] {
+    for name in ["admin-token", "api-key", "service-token", "hokusai.db"] {
         assert!(files.contains(&home.join(name)), "{name} is not in {files:?}");
     }
     for file in files {

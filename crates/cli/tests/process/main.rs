@@ -22,6 +22,7 @@ mod proxy;
 mod revocation;
 mod secrets;
 mod settings;
+mod sim;
 mod site;
 mod startup;
 mod tally;

@@ -1,12 +1,12 @@
 //! Accounts at a verifier: their units, who waits for them, what is owed, and which of their keys changed.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::known::Entry;
+use super::known::{Entry, Issued};
 use super::{LONGEST_VALIDITY, lock};
 use crate::account::Account;
 use crate::id::{AccountId, KeyId};
@@ -31,9 +31,9 @@ pub(super) struct Holding<W> {
 /// Accounts whose ids share a hash, under one lock.
 #[derive(Debug)]
 pub(super) struct Shard<W> {
-    holdings: HashMap<AccountId, Holding<W>>,
+    holdings: HashMap<AccountId, Holding<W>, Issued>,
     /// Keys that changed lately: at which revision, and when it was heard.
-    changed: HashMap<KeyId, (i64, Elapsed)>,
+    changed: HashMap<KeyId, (i64, Elapsed), Issued>,
     /// Entries from before everything was forgotten this often count no longer.
     generation: u64,
     /// The highest number of a message about an account that was forgotten: what was asked before it may
@@ -166,8 +166,8 @@ impl<W> Shard<W> {
 impl<W> Holdings<W> {
     pub(super) fn new() -> Self {
         let shard = || Shard {
-            holdings: HashMap::new(),
-            changed: HashMap::new(),
+            holdings: HashMap::default(),
+            changed: HashMap::default(),
             generation: 0,
             forgotten: i64::MIN,
         };
@@ -180,7 +180,8 @@ impl<W> Holdings<W> {
 
     /// The accounts that share this one's lock.
     pub(super) fn of(&self, account: AccountId) -> MutexGuard<'_, Shard<W>> {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(account);
+        // Not the bits that the table behind it goes by.
+        let hash = Issued::default().hash_one(account) >> 32;
         lock(&self.shards[hash as usize % SHARDS])
     }
 

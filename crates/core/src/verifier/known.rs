@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher as _};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use quick_cache::UnitWeighter;
@@ -34,13 +34,32 @@ pub(super) struct Entry {
     pub(super) generation: u64,
 }
 
-/// Digests of issued keys come from the service: nobody can choose them, so this hash needs no secret.
-type IssuedHasher = BuildHasherDefault<DefaultHasher>;
+/// For digests of issued keys, and for ids. They come from the service and are full of chance: nobody can
+/// choose them, and their last bytes are as good as any hash.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct IssuedHasher(u64);
+
+impl Hasher for IssuedHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last_chunk() {
+            // Ids have fixed bits among them; a hash table looks at the highest bits and the lowest.
+            self.0 = u64::from_le_bytes(*last).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+pub(super) type Issued = BuildHasherDefault<IssuedHasher>;
 
 /// The good keys.
 #[derive(Debug)]
 pub(super) struct Known {
-    keys: Cache<Half, Entry, UnitWeighter, IssuedHasher>,
+    keys: Cache<Half, Entry, UnitWeighter, Issued>,
 }
 
 impl Known {
@@ -49,7 +68,7 @@ impl Known {
             capacity,
             capacity as u64,
             UnitWeighter,
-            IssuedHasher::default(),
+            Issued::default(),
             DefaultLifecycle::default(),
         );
         Self { keys }

@@ -36,14 +36,14 @@ async fn a_process_that_has_not_asked_since_is_pending() {
 #[tokio::test]
 async fn who_remembers_for_less_is_waited_for_less() {
     let service = Service::start().await;
-    let key = service.key(json!({})).await;
+    let (key, other) = (service.key(json!({})).await, service.key(json!({})).await);
     let brief = service.process().await;
     brief.changes("&validation_ttl_ms=2000").await.ok();
     let effective = revoke(&service, &key, "?wait_ms=0").await.ok()["effective"].clone();
     assert_eq!(effective["at_latest"], "2026-03-04T10:30:07Z");
     // The longest time that was ever told counts, and so does the slowest of all.
     service.process().await.changes("&validation_ttl_ms=60000").await.ok();
-    let effective = revoke(&service, &key, "?wait_ms=0").await.ok()["effective"].clone();
+    let effective = revoke(&service, &other, "?wait_ms=0").await.ok()["effective"].clone();
     assert_eq!(effective["at_latest"], "2026-03-04T10:31:05Z");
     assert_eq!(effective["pending"].as_array().unwrap().len(), 2);
 }
