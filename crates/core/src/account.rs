@@ -73,12 +73,6 @@ impl Account {
         queue
     }
 
-    /// Whether it stands in line.
-    #[must_use]
-    pub fn is_queued(&self) -> bool {
-        self.queued
-    }
-
     /// All that is unspent is to be given back with the next message.
     pub fn give_back(&mut self) {
         self.give_back = true;

@@ -24,7 +24,7 @@ use std::time::Duration;
 use crate::allotment::{Quota, Spend};
 use crate::debt::{DebtBook, DebtId};
 use crate::feed::{Follower, Position};
-use crate::id::{AccountId, HolderId};
+use crate::id::HolderId;
 use crate::key::KeyDigest;
 use crate::lookup_cap::LookupCap;
 use crate::policy::{Attempt, KeyFacts, Refusal, judge};
@@ -323,18 +323,6 @@ impl<W> Verifier<W> {
     #[must_use]
     pub fn open_debt(&self) -> u64 {
         lock(&self.debts).open_units()
-    }
-
-    /// Accounts in memory.
-    #[must_use]
-    pub fn accounts(&self) -> usize {
-        self.holdings.len()
-    }
-
-    /// Whether an account is known here.
-    #[must_use]
-    pub fn holds(&self, account: AccountId) -> bool {
-        self.holdings.of(account).get(account).is_some()
     }
 }
 

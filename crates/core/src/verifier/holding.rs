@@ -221,8 +221,4 @@ impl<W> Holdings<W> {
     pub(super) fn is_line_empty(&self) -> bool {
         lock(&self.line).is_empty()
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.each().map(|shard| shard.holdings.len()).sum()
-    }
 }
