@@ -29,7 +29,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use hokusai_core::policy::{Attempt, ClientAddress, KeyFacts, Refusal};
+use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts, Refusal};
 use hokusai_core::secret::Secret;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode};
@@ -97,7 +97,7 @@ impl RequireKey {
         let address = (self.client_address)(extensions);
         let attempt = Attempt {
             service_id: self.service_id.as_deref(),
-            required_scope: self.scope.as_deref(),
+            demand: Demand::scope(self.scope.as_deref()),
             client: address.map_or(ClientAddress::Told("unknown"), ClientAddress::Known),
         };
         match self.verifier.admit(key.expose(), &attempt).await {

@@ -9,7 +9,7 @@ use hokusai_core::allotment::Answer;
 use hokusai_core::feed::Position;
 use hokusai_core::id::{Epoch, HolderId, KeyId};
 use hokusai_core::key::{Environment, Lifetime, PlainKey, PresentedKey};
-use hokusai_core::policy::{Attempt, ClientAddress, KeyFacts, Rights};
+use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts, Rights};
 use hokusai_core::time::{Elapsed, Hour, Timestamp};
 use hokusai_core::verifier::{
     FeedPage, KeyAnswer, LONGEST_VALIDITY, OutagePolicy, Request, Step, Verdict, Verifier, VerifierOptions,
@@ -21,8 +21,11 @@ const KEYS: usize = 1_000_000;
 /// Keys that are asked for, spread over all.
 const ASKED: usize = 10_000;
 const NOW: Elapsed = Elapsed(0);
-const PREDICT: Attempt<'_> =
-    Attempt { service_id: Some("prediction"), required_scope: None, client: ClientAddress::Told("unknown") };
+const PREDICT: Attempt<'_> = Attempt {
+    service_id: Some("prediction"),
+    demand: Demand::Nothing,
+    client: ClientAddress::Told("unknown"),
+};
 
 fn facts(id: KeyId, rights: &Arc<Rights>) -> KeyFacts {
     let never = Timestamp::NEVER;

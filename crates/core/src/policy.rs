@@ -70,13 +70,43 @@ impl ClientAddress<'_> {
     }
 }
 
+/// What a key must be allowed to do.
+#[derive(Clone, Copy, Debug)]
+pub enum Demand<'a> {
+    /// Nothing in particular.
+    Nothing,
+    /// It has this scope. An empty list has every scope but admin ones.
+    Scope(&'a str),
+    /// It has one of these scopes and only reads: as [`Demand::Scope`].
+    ReadWith(&'a [Scope]),
+    /// It has one of these scopes and may change something: an empty list has none of them.
+    ChangeWith(&'a [Scope]),
+}
+
+impl<'a> Demand<'a> {
+    /// One scope, or nothing.
+    #[must_use]
+    pub fn scope(scope: Option<&'a str>) -> Self {
+        scope.map_or(Self::Nothing, Self::Scope)
+    }
+
+    fn is_met_by(self, held: &[Scope]) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Scope(required) => scope::meets(held, required),
+            Self::ReadWith(any) => any.iter().any(|required| scope::meets(held, required.as_str())),
+            Self::ChangeWith(any) => !held.is_empty() && Self::ReadWith(any).is_met_by(held),
+        }
+    }
+}
+
 /// What somebody tries to do with a key.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a> {
     /// The service that is asked for; `None`: any.
     pub service_id: Option<&'a str>,
-    /// The scope that is needed; `None`: none.
-    pub required_scope: Option<&'a str>,
+    /// What the key must be allowed to do.
+    pub demand: Demand<'a>,
     /// Where the attempt comes from.
     pub client: ClientAddress<'a>,
 }
@@ -151,7 +181,7 @@ pub fn judge(key: &KeyFacts, attempt: &Attempt<'_>, now: Timestamp) -> Result<()
     if attempt.service_id.is_some_and(|service| canonical_service(service) != &*rights.service_id) {
         return Err(Refusal::ServiceMismatch);
     }
-    if attempt.required_scope.is_some_and(|required| !scope::meets(&rights.scopes, required)) {
+    if !attempt.demand.is_met_by(&rights.scopes) {
         return Err(Refusal::InsufficientScope);
     }
     let allowed = rights.allowlist.is_empty()
@@ -205,7 +235,7 @@ mod tests {
         scope: Option<&'a str>,
         client: ClientAddress<'a>,
     ) -> Attempt<'a> {
-        Attempt { service_id: service, required_scope: scope, client }
+        Attempt { service_id: service, demand: Demand::scope(scope), client }
     }
 
     #[test]
@@ -225,6 +255,31 @@ mod tests {
     }
 
     #[test]
+    fn one_of_several_scopes_will_do_and_without_any_a_key_only_reads() {
+        let scope = |text| Scope::parse(text).unwrap();
+        let any = [scope("mlflow:access"), scope("model:read")];
+        let admin = [scope("mlflow:admin")];
+        let table: [(&[&str], &[Scope], bool, bool); 6] = [
+            (&["model:read"], &any, true, true),
+            (&["model:*"], &any, true, true),
+            (&["model:write"], &any, false, false),
+            (&[], &any, true, false),
+            (&[], &admin, false, false),
+            (&["*"], &admin, true, true),
+        ];
+        for (held, demanded, reads, changes) in table {
+            let mut key = key();
+            Arc::make_mut(&mut key.rights).scopes = held.iter().map(|text| scope(text)).collect();
+            for (demand, met) in
+                [(Demand::ReadWith(demanded), reads), (Demand::ChangeWith(demanded), changes)]
+            {
+                let attempt = Attempt { service_id: None, demand, client: ANYWHERE };
+                assert_eq!(judge(&key, &attempt, NOW).is_ok(), met, "{held:?} for {demand:?}");
+            }
+        }
+    }
+
+    #[test]
     fn the_first_fault_in_the_documented_order_is_named() {
         let mut key = key();
         let worst = attempt(Some("prediction"), Some("model:write"), ANYWHERE);
@@ -236,7 +291,7 @@ mod tests {
         assert_eq!(judge(&key, &worst, NOW), Err(Refusal::Expired));
         key.lifetime.expires_at = NOW.plus(1);
         assert_eq!(judge(&key, &worst, NOW), Err(Refusal::ServiceMismatch));
-        let right_service = attempt(None, worst.required_scope, ANYWHERE);
+        let right_service = Attempt { service_id: None, ..worst };
         assert_eq!(judge(&key, &right_service, NOW), Err(Refusal::InsufficientScope));
         assert_eq!(judge(&key, &attempt(None, None, ANYWHERE), NOW), Err(Refusal::IpNotAllowed));
         let near = ClientAddress::Known("::ffff:10.0.0.1".parse().unwrap());

@@ -10,7 +10,7 @@ use hokusai_core::debt::Debt;
 use hokusai_core::feed::Position;
 use hokusai_core::id::{AccountId, HolderId, TokenId};
 use hokusai_core::key::PresentedKey;
-use hokusai_core::policy::{Attempt, ClientAddress, KeyFacts, Refusal, judge};
+use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts, Refusal, judge};
 use hokusai_core::time::{Elapsed, Timestamp, micros};
 use hokusai_store::{AccountAsk, FeedPage, MOST_PENDING, PendingHolder, SeenHolder, StoreError};
 use tokio::sync::{Notify, oneshot};
@@ -161,7 +161,7 @@ impl Engine {
             return refused(Refusal::InvalidKey);
         };
         let anything =
-            Attempt { service_id: None, required_scope: None, client: ClientAddress::Told("unknown") };
+            Attempt { service_id: None, demand: Demand::Nothing, client: ClientAddress::Told("unknown") };
         let anywhere = hokusai_core::policy::without_allowlist(&key);
         let now = self.clock.now();
         if let Err(refusal) = judge(&anywhere, &anything, now) {

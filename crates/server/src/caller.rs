@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, ORIGIN};
 use axum::http::request::Parts;
 use hokusai_core::address::contains;
-use hokusai_core::policy::{Attempt, ClientAddress};
+use hokusai_core::policy::{Attempt, ClientAddress, Demand};
 use hokusai_core::token::Role;
 use hokusai_engine::{Actor, Engine, Source};
 use hokusai_store::{Reporter, Token};
@@ -168,7 +168,7 @@ impl UsageReporter {
 
 async fn own_key(app: &App, text: &str, origin: Origin) -> Result<UsageReporter, ApiError> {
     let attempt =
-        Attempt { service_id: None, required_scope: None, client: ClientAddress::Known(origin.client) };
+        Attempt { service_id: None, demand: Demand::Nothing, client: ClientAddress::Known(origin.client) };
     let key = app.engine.recognise(text, &attempt, origin.client).await?;
     let key = key.map_err(|refusal| refused(refusal, &attempt))?;
     let source = Source::User(key.rights.user_id.clone());

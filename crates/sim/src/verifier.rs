@@ -11,7 +11,7 @@ use hokusai_core::debt::{Debt, DebtId};
 use hokusai_core::feed::Position;
 use hokusai_core::id::{AccountId, HolderId, KeyId};
 use hokusai_core::key::{Environment, KeyDigest, Lifetime};
-use hokusai_core::policy::{Attempt, ClientAddress, KeyFacts, Rights};
+use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts, Rights};
 use hokusai_core::time::{Elapsed, HOUR, SECOND, Timestamp};
 use hokusai_core::verifier::{
     FeedPage, KeyAnswer, LookUp, Message, News, OutagePolicy, Request, Step, Taken, Verdict, Verifier,
@@ -153,7 +153,8 @@ fn attempt(world: &mut World, gate: usize, id: u64) {
     if world.now >= waiting.deadline {
         return unreachable(world, gate, id);
     }
-    let attempt = Attempt { service_id: None, required_scope: None, client: ClientAddress::Told("unknown") };
+    let attempt =
+        Attempt { service_id: None, demand: Demand::Nothing, client: ClientAddress::Told("unknown") };
     let request =
         Request { digest: waiting.digest, attempt, stranger: None, in_vain: waiting.in_vain, now: at };
     match world.gates[gate].verifier.admit(&request, || id) {

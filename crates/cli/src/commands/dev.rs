@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use hokusai_core::key::Environment;
-use hokusai_core::policy::{Attempt, ClientAddress, DEFAULT_RATE_LIMIT};
+use hokusai_core::policy::{Attempt, ClientAddress, DEFAULT_RATE_LIMIT, Demand};
 use hokusai_core::scope::Scope;
 use hokusai_core::token::Role;
 use hokusai_engine::{Actor, Engine, Expiry, KeyWish, TokenWish};
@@ -85,7 +85,7 @@ async fn kept_token(engine: &Engine, file: &Path, role: Role) -> Result<String, 
 /// The sample key of earlier starts, or a new one.
 async fn sample_key(engine: &Engine, file: &Path) -> Result<String, Failure> {
     let here = IpAddr::from([127, 0, 0, 1]);
-    let attempt = Attempt { service_id: None, required_scope: None, client: ClientAddress::Known(here) };
+    let attempt = Attempt { service_id: None, demand: Demand::Nothing, client: ClientAddress::Known(here) };
     if let Some(text) = files::read_private(file)?
         && engine.identify(&text, &attempt, here).await?.is_ok()
     {

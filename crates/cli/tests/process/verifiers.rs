@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hokusai_client::{
-    Attempt, ClientAddress, Decision, Refusal, Secret, Unavailable, Verifier, VerifierBuilder,
+    Attempt, ClientAddress, Decision, Demand, Refusal, Secret, Unavailable, Verifier, VerifierBuilder,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -18,7 +18,7 @@ use crate::proxy::{Line, Proxy};
 use crate::site::{NewKey, OPERATOR, Site, text_of};
 
 const ANYTHING: Attempt<'_> =
-    Attempt { service_id: None, required_scope: None, client: ClientAddress::Told("unknown") };
+    Attempt { service_id: None, demand: Demand::Nothing, client: ClientAddress::Told("unknown") };
 const LIMIT: u32 = 1000;
 
 fn run(fact: impl Future<Output = ()>) {

@@ -6,12 +6,15 @@ use super::*;
 use crate::allotment::{Answer, Ask};
 use crate::id::{Epoch, KeyId};
 use crate::key::{Environment, Lifetime};
-use crate::policy::Rights;
+use crate::policy::{Demand, Rights};
 use crate::time::{HOUR, Hour};
 
 const NOW: Elapsed = Elapsed(1_000_000);
-const ANYTHING: Attempt<'_> =
-    Attempt { service_id: None, required_scope: None, client: crate::policy::ClientAddress::Told("unknown") };
+const ANYTHING: Attempt<'_> = Attempt {
+    service_id: None,
+    demand: Demand::Nothing,
+    client: crate::policy::ClientAddress::Told("unknown"),
+};
 
 fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(number: u32) -> T {
     format!("018f0000-0000-7000-8000-{number:012}").parse().unwrap()

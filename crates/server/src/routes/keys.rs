@@ -11,7 +11,7 @@ use hokusai_api::time;
 use hokusai_core::address::block_text;
 use hokusai_core::id::KeyId;
 use hokusai_core::key::Environment;
-use hokusai_core::policy::{Attempt, ClientAddress, DEFAULT_RATE_LIMIT};
+use hokusai_core::policy::{Attempt, ClientAddress, DEFAULT_RATE_LIMIT, Demand};
 use hokusai_core::time::Timestamp;
 use hokusai_engine::{Actor, Expiry, Issued, KeyPatch, KeyWish};
 use hokusai_store::{KeyFilter, ListedKey};
@@ -56,8 +56,11 @@ pub(crate) async fn list(
     if let Authorization::Bearer(text) = authorization(&headers)?
         && text.starts_with("hk_")
     {
-        let attempt =
-            Attempt { service_id: None, required_scope: None, client: ClientAddress::Known(origin.client) };
+        let attempt = Attempt {
+            service_id: None,
+            demand: Demand::Nothing,
+            client: ClientAddress::Known(origin.client),
+        };
         let key = app.engine.identify(text, &attempt, origin.client).await?;
         let key = key.map_err(|refusal| refused(refusal, &attempt))?;
         let shown = app.engine.show(&Actor::system(), key.id).await?;

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use hokusai_api::time;
 use hokusai_api::validate::ValidatedKey;
 use hokusai_core::allotment::Quota;
-use hokusai_core::policy::{Attempt, ClientAddress, KeyFacts, Refusal};
+use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts, Refusal};
 use hokusai_core::time::SECOND;
 use hokusai_core::token::Role;
 use hokusai_engine::{ChargeKind, Validation, Verdict};
@@ -73,7 +73,7 @@ async fn decide(
     let told = question.client_ip.as_deref().map(ClientAddress::Told);
     let attempt = Attempt {
         service_id: question.service_id.as_deref(),
-        required_scope: question.required_scope.as_deref(),
+        demand: Demand::scope(question.required_scope.as_deref()),
         client: told.unwrap_or(ClientAddress::Known(origin.client)),
     };
     let is_trusted = matches!(service_role, Some(Role::Operator | Role::Verifier));

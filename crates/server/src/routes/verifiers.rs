@@ -16,7 +16,7 @@ use hokusai_core::allotment::{Answer, Ask};
 use hokusai_core::debt::{Debt, DebtId};
 use hokusai_core::feed::Position;
 use hokusai_core::id::HolderId;
-use hokusai_core::policy::{Attempt, ClientAddress, MAX_RATE_LIMIT};
+use hokusai_core::policy::{Attempt, ClientAddress, Demand, MAX_RATE_LIMIT};
 use hokusai_core::time::Hour;
 use hokusai_core::token::Role;
 use hokusai_engine::{Effect, GoodKey, LONGEST_VALIDITY, VerifierId, Vouched};
@@ -94,7 +94,7 @@ fn vouched_body(vouched: &Vouched) -> VouchedKey {
     match &vouched.verdict {
         Err(refusal) => {
             let attempt =
-                Attempt { service_id: None, required_scope: None, client: ClientAddress::Told("unknown") };
+                Attempt { service_id: None, demand: Demand::Nothing, client: ClientAddress::Told("unknown") };
             VouchedKey {
                 key: refused_body(*refusal, &attempt),
                 account: None,
