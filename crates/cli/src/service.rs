@@ -145,7 +145,7 @@ pub(crate) async fn serve(
     let Running { engine, jobs, exposition } = running;
     let app = App::new(engine, options, exposition.clone());
     tokio::select! {
-        () = listener.serve(router(app), stop) => {}
+        () = hokusai_server::serve(listener, router(app), stop) => {}
         () = exposition.keep_small() => {}
     }
     jobs.stop(GIVE_BACK).await;

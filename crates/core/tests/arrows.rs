@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("api", &[]),
     ("core", &[]),
     ("store", &["core"]),
     ("engine", &["core", "store"]),
-    ("server", &["api", "core", "engine", "store"]),
+    ("http", &["core"]),
+    ("server", &["api", "core", "engine", "http", "store"]),
     ("cli", &["api", "client", "core", "engine", "server", "sim", "store"]),
     ("client", &["api", "core"]),
     ("sim", &["core"]),

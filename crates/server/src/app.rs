@@ -7,13 +7,13 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use hokusai_engine::Engine;
+use hokusai_http::Exposition;
 use ipnet::IpNet;
 
 use crate::batches::Batches;
 use crate::docs::Documents;
 use crate::error::ApiError;
 use crate::frame::frame;
-use crate::metrics::Exposition;
 use crate::routes::{
     admin_tokens, alerts, audit, health, keys, refused_calls, usage, validate, validations, verifiers,
 };

@@ -10,11 +10,12 @@ use hokusai_core::token::Role;
 use hokusai_engine::{Actor, Engine, Source};
 use hokusai_store::{Reporter, Token};
 
-use crate::address::{Origin, origin};
+use crate::address::origin;
 use crate::app::{App, AppOptions};
 use crate::error::ApiError;
-use crate::frame::RequestId;
 use crate::routes::validate::refused;
+use hokusai_http::Origin;
+use hokusai_http::RequestId;
 
 /// The header for a gateway's own token, beside the key that it asks about.
 const SERVICE_TOKEN: &str = "x-hokusai-service-token";

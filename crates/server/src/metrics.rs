@@ -1,34 +1,23 @@
-//! Prometheus metrics. Labels are of bounded sets; no key or user is ever in one.
+//! What the service counts. Labels are of bounded sets; no key or user is ever in one.
 
-use std::time::Duration;
-
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-
-/// Writes the present figures.
-#[derive(Clone)]
-pub struct Exposition(PrometheusHandle);
+use hokusai_http::Exposition;
+use metrics_exporter_prometheus::BuildError;
 
 /// Starts collecting for this process. Call it once.
 ///
 /// # Errors
 /// If this process collects already.
 pub fn install() -> Result<Exposition, BuildError> {
-    let seconds = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0];
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)?
-        .install_recorder()?;
+    let exposition = hokusai_http::install_metrics()?;
     describe();
-    Ok(Exposition(handle))
+    Ok(exposition)
 }
 
 fn describe() {
-    use metrics::{describe_counter, describe_gauge, describe_histogram};
-    describe_counter!("hokusai_http_requests_total", "Requests by method, route and status");
-    describe_histogram!("hokusai_http_request_seconds", "Time to answer, by route");
+    use metrics::{describe_counter, describe_gauge};
     describe_counter!("hokusai_validations_total", "Validations by outcome");
     describe_counter!("hokusai_allotment_messages_total", "Messages to the store about limits");
     describe_counter!("hokusai_allotment_accounts_total", "Accounts in those messages");
-    describe_counter!("hokusai_connections_total", "Connections by what became of them");
     describe_counter!("hokusai_usage_records_total", "Records of usage by what became of them");
     describe_counter!("hokusai_usage_commits_total", "Transactions that wrote usage");
     describe_counter!("hokusai_usage_failed_commits_total", "Transactions that should have written usage");
@@ -38,23 +27,4 @@ fn describe() {
     describe_gauge!("hokusai_alerts", "Keys that somebody should look at, by kind");
     describe_gauge!("hokusai_cached_keys", "Keys in memory");
     describe_gauge!("hokusai_accounts_in_use", "Accounts whose units are in memory");
-    describe_gauge!("hokusai_connections_open", "Connections open now");
-}
-
-impl Exposition {
-    /// Keeps what is collected small, for as long as it is polled. Without it every figure is kept until
-    /// somebody reads the metrics.
-    pub async fn keep_small(&self) {
-        loop {
-            tokio::time::sleep(Duration::from_secs(5)).await;
-            self.0.run_upkeep();
-        }
-    }
-
-    /// The figures in Prometheus' text format.
-    #[must_use]
-    pub fn render(&self) -> String {
-        self.0.run_upkeep();
-        self.0.render()
-    }
 }

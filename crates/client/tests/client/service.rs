@@ -11,7 +11,7 @@ use hokusai_core::billing::Plans;
 use hokusai_core::id::Epoch;
 use hokusai_core::token::PlainToken;
 use hokusai_engine::{Clock, Engine, EngineOptions, Jobs, ManualClock};
-use hokusai_server::{App, AppOptions, Exposition, ListenOptions, Listener, install_metrics, router};
+use hokusai_server::{App, AppOptions, Exposition, ListenOptions, Listener, install_metrics, router, serve};
 use hokusai_store::{NowFn, Store, StoreOptions};
 use tempfile::TempDir;
 
@@ -46,7 +46,7 @@ impl Service {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let options = AppOptions { billing_plans, ..AppOptions::default() };
         let app = App::new(engine, options, exposition());
-        tokio::spawn(listener.serve(router(app), std::future::pending()));
+        tokio::spawn(serve(listener, router(app), std::future::pending()));
         let operator = super::builder(&url).token(Secret::new(operator)).build().unwrap();
         Self { url, operator, _jobs: jobs, _folder: folder }
     }

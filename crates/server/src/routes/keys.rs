@@ -23,12 +23,12 @@ use crate::body::JsonObject;
 use crate::caller::{AdminCaller, Authorization, admin_caller, authorization};
 use crate::error::ApiError;
 use crate::fields::Fields;
-use crate::frame::RequestId;
 use crate::routes::ids::Id;
 use crate::routes::pages::{Query, flag};
 use crate::routes::validate::refused;
 use crate::routes::verifiers::{effective, read_wait};
 use crate::values;
+use hokusai_http::RequestId;
 
 /// How long a revocation waits for everybody to know of it, unless the request says otherwise.
 const REVOCATION_WAIT: Duration = Duration::from_secs(1);

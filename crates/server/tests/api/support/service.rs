@@ -11,7 +11,9 @@ use hokusai_core::id::Epoch;
 use hokusai_core::time::Timestamp;
 use hokusai_core::token::PlainToken;
 use hokusai_engine::{Clock, Engine, EngineOptions, Jobs, ManualClock};
-use hokusai_server::{App, AppOptions, Exposition, ListenOptions, Listener, Tls, install_metrics, router};
+use hokusai_server::{
+    App, AppOptions, Exposition, ListenOptions, Listener, Tls, install_metrics, router, serve,
+};
 use hokusai_store::{NowFn, Store, StoreOptions};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -101,7 +103,7 @@ impl Service {
         let address = listener.local_addr().unwrap();
         let app = App::new(engine.clone(), setup.app, exposition);
         let (stop, stopped) = oneshot::channel::<()>();
-        let listening = tokio::spawn(listener.serve(router(app), async {
+        let listening = tokio::spawn(serve(listener, router(app), async {
             // A service that is dropped has stopped, too.
             let _ = stopped.await;
         }));

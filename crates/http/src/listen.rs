@@ -12,13 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
-use axum::response::Response;
-use axum::routing::future::RouteFuture;
-use hyper::body::Incoming;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::{http1, http2};
+use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -64,10 +62,31 @@ pub struct Listener {
     options: ListenOptions,
 }
 
+/// Why the body of an answer ended early.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What answers the requests of a connection.
+pub trait Answering<B>:
+    Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S, B> Answering<B> for S where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// What every connection needs.
 #[derive(Clone)]
 struct Shared {
-    router: Router,
     tls: Option<Arc<Tls>>,
     options: ListenOptions,
     stopping: watch::Receiver<bool>,
@@ -90,10 +109,15 @@ impl Listener {
         self.tcp.local_addr()
     }
 
-    /// Serves until `stop` is done, then finishes what is in flight.
-    pub async fn serve(self, router: Router, stop: impl Future<Output = ()>) {
+    /// Serves until `stop` is done, then finishes what is in flight. Each connection gets a service that
+    /// knows its peer.
+    pub async fn serve<S, B>(self, service_for: impl Fn(Peer) -> S, stop: impl Future<Output = ()>)
+    where
+        S: Answering<B>,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let (stopping, is_stopping) = watch::channel(false);
-        let shared = Shared { router, tls: self.tls.clone(), options: self.options, stopping: is_stopping };
+        let shared = Shared { tls: self.tls.clone(), options: self.options, stopping: is_stopping };
         let places = Arc::new(Semaphore::new(self.options.max_connections));
         let mut connections = JoinSet::new();
         if let Some(tls) = self.tls.clone() {
@@ -106,7 +130,8 @@ impl Listener {
                 accepted = accept(&self.tcp, &places) => accepted,
             };
             if let Some((stream, peer, place)) = accepted {
-                connections.spawn(serve_connection(stream, peer, place, shared.clone()));
+                let requests = Requests { service: service_for(Peer(peer)), seen: Arc::default() };
+                connections.spawn(serve_connection(stream, requests, place, shared.clone()));
             }
             while connections.try_join_next().is_some() {}
         }
@@ -139,16 +164,28 @@ async fn accept(
     }
 }
 
-async fn serve_connection(stream: TcpStream, peer: IpAddr, _place: OwnedSemaphorePermit, shared: Shared) {
+async fn serve_connection<S, B>(
+    stream: TcpStream,
+    requests: Requests<S>,
+    _place: OwnedSemaphorePermit,
+    shared: Shared,
+) where
+    S: Answering<B>,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     let open = metrics::gauge!("hokusai_connections_open");
     open.increment(1.0);
-    let outcome = speak(stream, peer, &shared).await;
+    let outcome = speak(stream, requests, &shared).await;
     open.decrement(1.0);
     metrics::counter!("hokusai_connections_total", "outcome" => outcome).increment(1);
 }
 
 /// Serves one connection, and says in a word what became of it.
-async fn speak(stream: TcpStream, peer: IpAddr, shared: &Shared) -> &'static str {
+async fn speak<S, B>(stream: TcpStream, requests: Requests<S>, shared: &Shared) -> &'static str
+where
+    S: Answering<B>,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     // Answers are small and written at once; waiting to fill a segment only delays them.
     let _ = stream.set_nodelay(true);
     // The byte itself is waited for: tokio takes every new connection for readable until it was tried.
@@ -163,31 +200,39 @@ async fn speak(stream: TcpStream, peer: IpAddr, shared: &Shared) -> &'static str
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(shared.options.headers));
     let stream = Box::pin(stream);
-    let Some(tls) = &shared.tls else { return http1(stream, peer, shared).await };
+    let Some(tls) = &shared.tls else { return http1(stream, requests, shared).await };
     match timeout(shared.options.first_byte, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            http2(stream, peer, shared).await
+            http2(stream, requests, shared).await
         }
-        Ok(Ok(stream)) => http1(stream, peer, shared).await,
+        Ok(Ok(stream)) => http1(stream, requests, shared).await,
         Ok(Err(_)) | Err(_) => "handshake_failed",
     }
 }
 
-async fn http1<S>(stream: S, peer: IpAddr, shared: &Shared) -> &'static str
+async fn http1<S, B>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    requests: Requests<S>,
+    shared: &Shared,
+) -> &'static str
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Answering<B>,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let requests = Requests::of(peer, shared);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(shared.options.headers).max_buf_size(64 * 1024);
     drive(builder.serve_connection(TokioIo::new(stream), requests.clone()), &requests, shared).await
 }
 
-async fn http2<S>(stream: S, peer: IpAddr, shared: &Shared) -> &'static str
+async fn http2<S, B>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    requests: Requests<S>,
+    shared: &Shared,
+) -> &'static str
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Answering<B>,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let requests = Requests::of(peer, shared);
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -200,7 +245,11 @@ where
 
 /// Serves requests until the connection ends. Once the service stops, or no request has come for a while,
 /// what is in flight is finished, and then the connection ends, too.
-async fn drive(connection: impl GracefulConnection, requests: &Requests, shared: &Shared) -> &'static str {
+async fn drive<S>(
+    connection: impl GracefulConnection,
+    requests: &Requests<S>,
+    shared: &Shared,
+) -> &'static str {
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => Ok(ended),
@@ -227,17 +276,12 @@ async fn stopped(shared: &Shared) {
 
 /// The requests of one connection.
 #[derive(Clone)]
-struct Requests {
-    router: Router,
-    peer: Peer,
+struct Requests<S> {
+    service: S,
     seen: Arc<AtomicU64>,
 }
 
-impl Requests {
-    fn of(peer: IpAddr, shared: &Shared) -> Self {
-        Self { router: shared.router.clone(), peer: Peer(peer), seen: Arc::default() }
-    }
-
+impl<S> Requests<S> {
     /// Waits until none has come for `pause`. A client that only keeps its connection alive holds a place.
     async fn cease(&self, pause: Duration) {
         loop {
@@ -250,15 +294,13 @@ impl Requests {
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for Requests {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Requests<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.seen.fetch_add(1, Ordering::Relaxed);
-        request.extensions_mut().insert(self.peer);
-        // A router is always ready.
-        tower::Service::call(&mut self.router.clone(), request.map(Body::new))
+        self.service.call(request)
     }
 }

@@ -1,0 +1,20 @@
+//! What every HTTP face needs: a listener fit for the open internet, where a request comes from, its id, the
+//! security headers, and metrics.
+//!
+//! It knows no route and no key.
+
+mod address;
+mod headers;
+mod hosts;
+mod listen;
+mod metrics;
+mod request_id;
+mod tls;
+
+pub use address::{Origin, Peer, origin};
+pub use headers::add_security_headers;
+pub use hosts::is_foreign_host;
+pub use listen::{ListenOptions, Listener};
+pub use metrics::{Exposition, count_request, install as install_metrics};
+pub use request_id::{REQUEST_ID, RequestId};
+pub use tls::{Tls, TlsError};
