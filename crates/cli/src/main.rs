@@ -4,6 +4,9 @@ mod bar;
 mod commands;
 mod failure;
 mod files;
+mod gateway;
+mod gateway_settings;
+mod listening;
 mod logs;
 mod output;
 mod profile;
@@ -33,6 +36,8 @@ enum Command {
     Dev(commands::dev::Args),
     /// Run the service
     Serve(commands::serve::Args),
+    /// Run the gateway: let requests with a good key through to the services behind it
+    Gateway(Box<commands::gateway::Args>),
     /// Bring the database's schema up to date
     Migrate(commands::migrate::Args),
     /// Manage admin tokens directly in the database
@@ -61,6 +66,7 @@ fn main() -> ExitCode {
         Command::Auth(args) => commands::auth::run(*args),
         Command::Dev(args) => commands::dev::run(&args),
         Command::Serve(args) => commands::serve::run(args),
+        Command::Gateway(args) => commands::gateway::run(*args),
         Command::Migrate(args) => commands::migrate::run(args),
         Command::AdminToken(args) => commands::admin_token::run(args),
         Command::Audit(args) => commands::audit::run(*args),

@@ -13,9 +13,8 @@ use hokusai_core::id::Epoch;
 use hokusai_core::policy::canonical_service;
 use hokusai_core::usage::DEFAULT_RETENTION_DAYS;
 use hokusai_engine::{AlertThresholds, Clock, Engine, EngineOptions, Jobs};
-use hokusai_server::{
-    App, AppOptions, Exposition, ListenOptions, Listener, Tls, install_metrics, loopback, router,
-};
+use hokusai_http::{Exposition, Listener};
+use hokusai_server::{App, AppOptions, install_metrics, loopback, router};
 use hokusai_store::{NowFn, ReadOptions, Store, StoreOptions};
 use ipnet::IpNet;
 use rand::Rng as _;
@@ -24,6 +23,7 @@ use rand::rngs::SysRng;
 
 use crate::failure::Failure;
 use crate::files;
+use crate::listening::Listening;
 use crate::settings::Settings;
 
 /// The port that `dev` and `serve` take unless told otherwise.
@@ -33,8 +33,6 @@ pub(crate) const DEFAULT_LISTEN: SocketAddr =
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long somebody who only reads waits for it.
 const READING_TIMEOUT: Duration = Duration::from_secs(60);
-/// Files that connections must leave for the database, the logs and the rest.
-const RESERVED_DESCRIPTORS: usize = 128;
 /// How long to give units back at the end.
 const GIVE_BACK: Duration = Duration::from_secs(4);
 
@@ -42,7 +40,7 @@ const GIVE_BACK: Duration = Duration::from_secs(4);
 pub(crate) struct Running {
     pub(crate) engine: Arc<Engine>,
     pub(crate) jobs: Jobs,
-    exposition: Exposition,
+    pub(crate) exposition: Exposition,
 }
 
 /// Opens the store as the settings say.
@@ -96,43 +94,17 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     Ok(Running { engine, jobs, exposition })
 }
 
-/// Binds the address; refuses plain text where others could read it.
+/// Binds the address of the service.
 pub(crate) async fn bind(settings: &Settings) -> Result<Listener, Failure> {
-    let address = settings.listen.unwrap_or(DEFAULT_LISTEN);
-    let tls = match (&settings.tls_certificate, &settings.tls_key) {
-        (Some(certificate), Some(key)) => Some(Tls::load(certificate.clone(), key.clone())?),
-        (None, None) => None,
-        _ => {
-            let hint = "give both --tls-certificate and --tls-key, or neither";
-            return Err(Failure::wrong_use("only one of the two TLS files is named", hint));
-        }
+    let listening = Listening {
+        address: settings.listen.unwrap_or(DEFAULT_LISTEN),
+        tls_certificate: settings.tls_certificate.as_ref(),
+        tls_key: settings.tls_key.as_ref(),
+        behind_tls_proxy: settings.behind_tls_proxy.unwrap_or(false),
+        max_connections: settings.max_connections,
+        descriptors_each: 1,
     };
-    if tls.is_none() && !address.ip().is_loopback() && !settings.behind_tls_proxy.unwrap_or(false) {
-        let hint =
-            "give --tls-certificate and --tls-key, or say --behind-tls-proxy if a proxy in front speaks TLS";
-        return Err(Failure::wrong_use(
-            format!("keys would cross the network in plain text on {address}"),
-            hint,
-        ));
-    }
-    let wanted = settings.max_connections.unwrap_or(ListenOptions::default().max_connections);
-    let options = ListenOptions {
-        max_connections: wanted.min(file_descriptors().saturating_sub(RESERVED_DESCRIPTORS)).max(1),
-        ..ListenOptions::default()
-    };
-    Listener::bind(address, tls, options).await.map_err(|error| {
-        let what = anyhow::Error::new(error).context(format!("can't listen on {address}"));
-        Failure::with_hint(what, "another program may use this port; choose one with --listen")
-    })
-}
-
-/// How many files this process may open, once it has asked for as many as it can have.
-fn file_descriptors() -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    // If the system refuses, the present limit stays, and is what counts.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    getrlimit(Resource::Nofile).current.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX)
+    listening.bind().await
 }
 
 /// Serves until `stop`, then finishes what is in flight and gives all units back.

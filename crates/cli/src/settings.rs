@@ -5,16 +5,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use hokusai_core::address::parse_block;
 use ipnet::IpNet;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::failure::Failure;
+use crate::gateway_settings::GatewaySettings;
 use crate::logs::LogFormat;
 
 /// Variables that are not settings of the service, but belong to this program all the same.
-const OTHER_VARIABLES: [&str; 9] = [
+const OTHER_VARIABLES: [&str; 10] = [
     "HOKUSAI_ADMIN_TOKEN",
     "HOKUSAI_API_ENDPOINT",
     "HOKUSAI_API_KEY",
@@ -23,6 +25,7 @@ const OTHER_VARIABLES: [&str; 9] = [
     "HOKUSAI_BOOTSTRAP_ADMIN_TOKEN",
     "HOKUSAI_COMMIT",
     "HOKUSAI_CONFIG",
+    "HOKUSAI_GATEWAY_SERVICE_TOKEN",
     "HOKUSAI_PROFILE",
 ];
 
@@ -103,6 +106,9 @@ pub(crate) struct Settings {
     /// How log lines look [default: text]
     #[arg(long, env = "HOKUSAI_LOG_FORMAT", value_name = "FORMAT", value_enum)]
     pub(crate) log_format: Option<LogFormat>,
+    /// Settings of the gateway, which are not the service's.
+    #[arg(skip)]
+    pub(crate) gateway: Option<IgnoredAny>,
 }
 
 /// Flags that every command on the database takes.
@@ -115,64 +121,115 @@ pub(crate) struct SettingsArgs {
     settings: Settings,
 }
 
+/// The settings of a struct: each from the first of two that has it.
 macro_rules! first_set {
-    ($first:ident, $second:ident: $($field:ident),* $(,)?) => {
-        Settings { $($field: $first.$field.or($second.$field)),* }
+    ($settings:ident, $first:ident, $second:ident: $($field:ident),* $(,)?) => {
+        $settings { $($field: $first.$field.or($second.$field)),* }
     };
 }
+pub(crate) use first_set;
 
 impl SettingsArgs {
     /// The settings, with what flags and variables leave open taken from the file.
     pub(crate) fn resolve(self) -> Result<Settings, Failure> {
         check_variables()?;
-        let file = self.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let file = self.config.as_deref().map(ConfigFile::read).transpose()?;
+        let file = file.as_ref().map(ConfigFile::service).transpose()?.unwrap_or_default();
         let typed = self.settings;
         Ok(first_set!(
-            typed, file: listen, database, database_connections, database_listen, tls_certificate, tls_key,
-            behind_tls_proxy, trusted_proxies, trusted_networks, metrics_networks, services, billing_plans,
-            usage_retention_days, alert_expiry_days, alert_refusals, alert_limit_hits, member_max_rate_limit,
-            lookups_per_second, cached_keys, max_connections, audit_key_file, operator_token_file, log, log_format,
+            Settings, typed, file: listen, database, database_connections, database_listen, tls_certificate,
+            tls_key, behind_tls_proxy, trusted_proxies, trusted_networks, metrics_networks, services,
+            billing_plans, usage_retention_days, alert_expiry_days, alert_refusals, alert_limit_hits,
+            member_max_rate_limit, lookups_per_second, cached_keys, max_connections, audit_key_file,
+            operator_token_file, log, log_format, gateway,
         ))
     }
 }
 
-fn read_file(path: &Path) -> Result<Settings, Failure> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("can't read {shown}"))?;
-    let table: toml::Table = toml::from_str(&text).map_err(|error| unreadable(path, &text, &error))?;
-    let known = known_settings();
-    if let Some(unknown) = table.keys().find(|key| !known.contains(*key)) {
-        return Err(unknown_setting(&format!("setting {unknown} in {shown}"), unknown, &known));
-    }
-    toml::from_str(&text).map_err(|error| unreadable(path, &text, &error))
+/// A configuration file: settings of the service, and below `[gateway]` those of the gateway.
+pub(crate) struct ConfigFile {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
 }
 
-/// Says where a file is wrong, without the line itself: it may hold the database's password.
-fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
-    let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let what = format!("can't read {}: line {line}: {}", path.display(), error.message());
-    Failure::wrong_use(what, "docs/configuration.md lists the settings with their forms")
+impl ConfigFile {
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
+        Ok(Self { path: path.to_owned(), text })
+    }
+
+    /// The settings of the service.
+    pub(crate) fn service(&self) -> Result<Settings, Failure> {
+        self.check_names("serve", &self.table()?, &known_settings())?;
+        toml::from_str(&self.text).map_err(|error| self.unreadable(&error))
+    }
+
+    /// The settings of the gateway.
+    pub(crate) fn gateway(&self) -> Result<GatewaySettings, Failure> {
+        #[derive(Deserialize)]
+        struct File {
+            #[serde(default)]
+            gateway: GatewaySettings,
+        }
+        let table = self.table()?;
+        if let Some(toml::Value::Table(table)) = table.get("gateway") {
+            self.check_names("gateway", table, &known_gateway_settings())?;
+        }
+        let file: File = toml::from_str(&self.text).map_err(|error| self.unreadable(&error))?;
+        Ok(file.gateway)
+    }
+
+    fn table(&self) -> Result<toml::Table, Failure> {
+        toml::from_str(&self.text).map_err(|error| self.unreadable(&error))
+    }
+
+    fn check_names(
+        &self,
+        command: &str,
+        table: &toml::Table,
+        known: &BTreeSet<String>,
+    ) -> Result<(), Failure> {
+        match table.keys().find(|name| !known.contains(*name)) {
+            None => Ok(()),
+            Some(unknown) => {
+                let what = format!("setting {unknown} in {}", self.path.display());
+                Err(unknown_setting(command, &what, unknown, known))
+            }
+        }
+    }
+
+    /// Says where the file is wrong, without the line itself: it may hold the database's password.
+    fn unreadable(&self, error: &toml::de::Error) -> Failure {
+        let upto = error.span().map_or(0, |span| span.start.min(self.text.len()));
+        let line = self.text[..upto].matches('\n').count() + 1;
+        let what = format!("can't read {}: line {line}: {}", self.path.display(), error.message());
+        Failure::wrong_use(what, "docs/configuration.md lists the settings with their forms")
+    }
 }
 
 /// Refuses a variable that looks like a mistyped setting. Others may belong to somebody else: container
 /// platforms set HOKUSAI_… for a service of that name.
-fn check_variables() -> Result<(), Failure> {
-    let variables = known_settings().into_iter().map(|name| format!("HOKUSAI_{}", name.to_uppercase()));
+pub(crate) fn check_variables() -> Result<(), Failure> {
+    let service = known_settings().into_iter().map(|name| format!("HOKUSAI_{}", name.to_uppercase()));
+    let gateway = known_gateway_settings().into_iter();
+    let gateway = gateway.map(|name| format!("HOKUSAI_GATEWAY_{}", name.to_uppercase()));
+    let variables = service.chain(gateway);
     let known: BTreeSet<String> = variables.chain(OTHER_VARIABLES.map(str::to_owned)).collect();
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         let is_unknown = name.starts_with("HOKUSAI_") && !known.contains(&*name);
         if is_unknown && nearest(&name, &known, 2).is_some() {
-            return Err(unknown_setting(&format!("variable {name}"), &name, &known));
+            return Err(unknown_setting("serve", &format!("variable {name}"), &name, &known));
         }
     }
     Ok(())
 }
 
-fn unknown_setting(what: &str, name: &str, known: &BTreeSet<String>) -> Failure {
+fn unknown_setting(command: &str, what: &str, name: &str, known: &BTreeSet<String>) -> Failure {
+    let all = format!("`hokusai {command} --help` lists all settings");
     let hint = match nearest(name, known, usize::MAX) {
-        Some(nearest) => format!("did you mean {nearest}? `hokusai serve --help` lists all settings"),
-        None => "`hokusai serve --help` lists all settings".to_owned(),
+        Some(nearest) => format!("did you mean {nearest}? {all}"),
+        None => all,
     };
     Failure::wrong_use(format!("unknown {what}"), hint)
 }
@@ -182,16 +239,20 @@ fn nearest<'a>(name: &str, known: &'a BTreeSet<String>, most: usize) -> Option<&
     known.iter().min_by_key(|candidate| distance(candidate)).filter(|candidate| distance(candidate) <= most)
 }
 
-/// The names of all settings, from the one place that lists them.
+/// The names of all settings of the service, from the one place that lists them. The gateway has a table.
 fn known_settings() -> BTreeSet<String> {
-    #[derive(clap::Parser)]
-    struct All {
-        #[command(flatten)]
-        _settings: Settings,
-    }
-    let command = All::command();
-    let ids = command.get_arguments().map(|argument| argument.get_id().to_string());
-    ids.filter(|id| id != "help").collect()
+    names::<Settings>().chain(["gateway".to_owned()]).collect()
+}
+
+/// The same of the gateway, and what it reads itself.
+fn known_gateway_settings() -> BTreeSet<String> {
+    names::<GatewaySettings>().chain(["routes", "scopes"].map(str::to_owned)).collect()
+}
+
+fn names<S: Args>() -> impl Iterator<Item = String> {
+    let command = S::augment_args(clap::Command::new("settings").disable_help_flag(true));
+    let names: Vec<String> = command.get_arguments().map(|argument| argument.get_id().to_string()).collect();
+    names.into_iter()
 }
 
 impl Settings {

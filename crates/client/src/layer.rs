@@ -29,17 +29,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts, Refusal};
-use hokusai_core::secret::Secret;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode};
-use serde_json::{Value, json};
+use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::verifier::{Decision, Verifier};
-
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+use crate::credential::{Ambiguous, presented, take_off};
+use crate::denial::Denial;
+use crate::verifier::Verifier;
 
 /// Finds a request's client address among its extensions.
 type FindAddress = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
@@ -92,97 +90,32 @@ impl RequireKey {
 
     /// The key's facts, or the answer to a request that may not pass.
     async fn admit(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<KeyFacts, Denial> {
-        let key =
-            presented(headers)?.ok_or_else(|| Denial::unauthorized("API key required", "missing_key"))?;
+        let key = presented(headers, std::iter::empty()).map_err(|Ambiguous| Denial::ambiguous())?;
+        let key = key.ok_or_else(Denial::no_key)?;
         let address = (self.client_address)(extensions);
         let attempt = Attempt {
             service_id: self.service_id.as_deref(),
             demand: Demand::scope(self.scope.as_deref()),
             client: address.map_or(ClientAddress::Told("unknown"), ClientAddress::Known),
         };
-        match self.verifier.admit(key.expose(), &attempt).await {
-            Ok(Decision::Admitted { key, .. }) => Ok(key),
-            Ok(Decision::Refused(refusal)) => Err(self.refused(refusal, address)),
-            Ok(Decision::Limited(quota)) => Err(Denial {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                body: json!({"detail": "Rate limit exceeded"}),
-                retry_after: Some(quota.retry_after_seconds()),
-            }),
-            Err(unavailable) => Err(Denial {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                body: json!({"detail": unavailable.to_string(), "code": "service_unavailable"}),
-                retry_after: Some(1),
-            }),
-        }
-    }
-
-    fn refused(&self, refusal: Refusal, address: Option<IpAddr>) -> Denial {
-        if refusal == Refusal::InsufficientScope {
-            let detail = "Insufficient permissions for this operation";
-            let body =
-                json!({"detail": detail, "code": refusal.code(), "required_scope": self.scope.as_deref()});
-            return Denial { status: StatusCode::FORBIDDEN, body, retry_after: None };
-        }
-        let seen = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-        Denial::unauthorized(&refusal.text(&seen), refusal.code())
+        let decision = self.verifier.admit(key.expose(), &attempt).await;
+        let scopes = || self.scope.as_deref().map(str::to_owned).into_iter().collect();
+        Ok(Denial::unless_admitted(decision, address, scopes)?.0)
     }
 }
 
-/// An answer to a request that may not pass.
-struct Denial {
-    status: StatusCode,
-    body: Value,
-    retry_after: Option<u64>,
-}
-
-impl Denial {
-    fn unauthorized(detail: &str, code: &str) -> Self {
-        let body = json!({"detail": detail, "code": code});
-        Self { status: StatusCode::UNAUTHORIZED, body, retry_after: None }
+fn answer<B: From<String>>(denial: &Denial) -> Response<B> {
+    let mut response = Response::new(B::from(denial.body().to_string()));
+    *response.status_mut() = denial.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = denial.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-
-    fn into_response<B: From<String>>(self) -> Response<B> {
-        let mut response = Response::new(B::from(self.body.to_string()));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(seconds) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
+    if denial.asks_for_a_key() {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-}
-
-/// The key that a request bears; several are taken if they are the same.
-fn presented(headers: &HeaderMap) -> Result<Option<Secret>, Denial> {
-    let bearers = headers.get_all(AUTHORIZATION).iter().map(|value| {
-        let text = value.to_str().unwrap_or_default().trim();
-        match text.split_once(' ') {
-            Some((scheme, key)) if is_key_scheme(scheme) => Some(key.trim()),
-            None if is_key_scheme(text) => Some(""),
-            _ => None,
-        }
-    });
-    let named = headers.get_all(API_KEY).iter().map(|value| Some(value.to_str().unwrap_or_default().trim()));
-    let mut keys: Vec<&str> = bearers.chain(named).flatten().collect();
-    keys.sort_unstable();
-    keys.dedup();
-    match keys.as_slice() {
-        [] => Ok(None),
-        [key] => Ok(Some(Secret::new((*key).to_owned()))),
-        _ => Err(Denial {
-            status: StatusCode::BAD_REQUEST,
-            body: json!({"detail": "Send one API key, not several", "code": "ambiguous_credentials"}),
-            retry_after: None,
-        }),
-    }
-}
-
-fn is_key_scheme(scheme: &str) -> bool {
-    scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("apikey")
+    response
 }
 
 impl<S> Layer<S> for RequireKey {
@@ -216,10 +149,9 @@ where
         Box::pin(async move {
             let (headers, extensions) = (request.headers().clone(), request.extensions().clone());
             match layer.admit(&headers, &extensions).await {
-                Err(denial) => Ok(denial.into_response()),
+                Err(denial) => Ok(answer(&denial)),
                 Ok(key) => {
-                    request.headers_mut().remove(AUTHORIZATION);
-                    request.headers_mut().remove(API_KEY);
+                    take_off(request.headers_mut());
                     request.extensions_mut().insert(AdmittedKey(key));
                     inner.call(request).await
                 }

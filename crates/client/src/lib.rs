@@ -44,6 +44,8 @@ mod builder;
 mod call;
 mod client;
 mod clock;
+pub mod credential;
+mod denial;
 mod error;
 mod keys;
 mod layer;
@@ -70,6 +72,7 @@ pub use hokusai_core::time::Timestamp;
 
 pub use builder::{BuildError, Builder};
 pub use client::{Client, Version};
+pub use denial::Denial;
 pub use error::{Cause, Error, Told};
 pub use keys::KeyQuery;
 pub use layer::{AdmittedKey, RequireKey, WithKey};

@@ -274,6 +274,12 @@ impl Verifier {
         }
     }
 
+    /// Whether the service was ever heard.
+    #[must_use]
+    pub fn was_heard(&self) -> bool {
+        self.0.desk.state.position().is_some()
+    }
+
     /// Keys that are remembered now.
     #[must_use]
     pub fn known_keys(&self) -> usize {

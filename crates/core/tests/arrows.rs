@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("api", &[]),
     ("core", &[]),
     ("store", &["core"]),
     ("engine", &["core", "store"]),
     ("http", &["core"]),
     ("server", &["api", "core", "engine", "http", "store"]),
-    ("cli", &["api", "client", "core", "engine", "server", "sim", "store"]),
+    ("gateway", &["client", "http"]),
+    ("cli", &["api", "client", "core", "engine", "gateway", "http", "server", "sim", "store"]),
     ("client", &["api", "core"]),
     ("sim", &["core"]),
     ("bench", &["core", "engine", "store"]),

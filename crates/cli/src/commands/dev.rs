@@ -9,12 +9,15 @@ use hokusai_core::policy::{Attempt, ClientAddress, DEFAULT_RATE_LIMIT, Demand};
 use hokusai_core::scope::Scope;
 use hokusai_core::token::Role;
 use hokusai_engine::{Actor, Engine, Expiry, KeyWish, TokenWish};
+use hokusai_gateway::Gateway;
 
 use crate::failure::Failure;
 use crate::files;
+use crate::gateway;
+use crate::gateway_settings::GatewaySettings;
 use crate::logs::{self, LogFormat};
 use crate::service::{self, DEFAULT_LISTEN, app_options, asked_to_stop, bind};
-use crate::settings::Settings;
+use crate::settings::{ConfigFile, Settings};
 
 /// Try the service on this machine. Keys, token and data live in one directory; delete it to start anew.
 #[derive(Debug, clap::Args)]
@@ -25,6 +28,12 @@ pub(crate) struct Args {
     /// Address to listen on; must be this machine's own
     #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_LISTEN)]
     listen: SocketAddr,
+    /// Address of the gateway; must be this machine's own
+    #[arg(long, value_name = "ADDRESS", default_value_t = gateway::DEFAULT_LISTEN)]
+    gateway_listen: SocketAddr,
+    /// Configuration file with routes for the gateway
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// What to log
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log: String,
@@ -37,13 +46,16 @@ struct Credentials {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    if !args.listen.ip().is_loopback() {
-        let hint = "use `hokusai serve` for others to reach it";
-        return Err(Failure::wrong_use(
-            format!("dev listens only on this machine, not on {}", args.listen),
-            hint,
-        ));
+    for address in [args.listen, args.gateway_listen] {
+        if !address.ip().is_loopback() {
+            let hint = "use `hokusai serve` and `hokusai gateway` for others to reach them";
+            let what = format!("dev listens only on this machine, not on {address}");
+            return Err(Failure::wrong_use(what, hint));
+        }
     }
+    let file = args.config.as_deref().map(ConfigFile::read).transpose()?;
+    let mut behind = GatewaySettings { listen: Some(args.gateway_listen), ..GatewaySettings::default() };
+    let routes = gateway::routes(&behind, file.as_ref())?;
     logs::start(&args.log, LogFormat::Text)?;
     files::make_private_directory(&args.dir)?;
     let settings = Settings {
@@ -53,18 +65,41 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     service::block_on(async {
         let mut options = app_options(&settings)?;
-        options.allowed_hosts = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec();
+        options.allowed_hosts = this_machine();
         let listener = bind(&settings).await?;
+        let gateway_listener = gateway::bind(&behind).await?;
         let running = service::start(&settings).await?;
         let credentials = Credentials {
             admin_token: kept_token(&running.engine, &args.dir.join("admin-token"), Role::Operator).await?,
             api_key: sample_key(&running.engine, &args.dir.join("api-key")).await?,
         };
-        kept_token(&running.engine, &args.dir.join("service-token"), Role::Verifier).await?;
+        let service_token = args.dir.join("service-token");
+        kept_token(&running.engine, &service_token, Role::Verifier).await?;
+        behind.service_token_file = Some(service_token);
+        behind.journal = Some(args.dir.join("gateway"));
+        let addresses = (listener.local_addr()?, gateway_listener.local_addr()?);
+        behind.auth_service = Some(vec![format!("http://{}", addresses.0)]);
         let stop = asked_to_stop()?;
-        greet(listener.local_addr()?, &credentials)?;
-        service::serve(running, listener, options, stop).await
+        let exposition = running.exposition.clone();
+        // The service goes last: the gateway still has to tell it something.
+        let (end_service, service_ends) = tokio::sync::oneshot::channel::<()>();
+        let serving = tokio::spawn(service::serve(running, listener, options, async {
+            let _ = service_ends.await;
+        }));
+        let verifier = gateway::verifier(&behind)?;
+        let mut options = gateway::options(&behind)?;
+        options.allowed_hosts = this_machine();
+        let gateway = Gateway::new(routes, verifier.clone(), options, exposition.clone());
+        greet(addresses, &credentials)?;
+        gateway::serve(gateway_listener, gateway, verifier, exposition, stop).await;
+        let _ = end_service.send(());
+        serving.await?
     })
+}
+
+/// The names that a browser on this machine may call it by.
+fn this_machine() -> Vec<String> {
+    ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec()
 }
 
 /// The token of earlier starts, or a new one.
@@ -111,17 +146,19 @@ async fn sample_key(engine: &Engine, file: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-fn greet(address: SocketAddr, credentials: &Credentials) -> Result<(), Failure> {
+fn greet((address, gateway): (SocketAddr, SocketAddr), credentials: &Credentials) -> Result<(), Failure> {
     let Credentials { admin_token, api_key } = credentials;
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
         r#"
-Hokusai Auth is ready on http://{address} (API: http://{address}/docs). Ctrl-C stops it.
+Hokusai Auth is ready on http://{address} (API: http://{address}/docs),
+and its gateway on http://{gateway}. Ctrl-C stops both.
 
 In another shell:
 
   export HOKUSAI_AUTH_SERVICE_URL=http://{address}
+  export HOKUSAI_API_ENDPOINT=http://{gateway}
   export HOKUSAI_ADMIN_TOKEN={admin_token}
   export HOKUSAI_API_KEY={api_key}
 
@@ -131,6 +168,10 @@ Then create a key, and validate the sample key:
     -H "Content-Type: application/json" -d '{{"name": "My First Key"}}'
 
   curl -X POST $HOKUSAI_AUTH_SERVICE_URL/api/v1/keys/validate -H "Authorization: Bearer $HOKUSAI_API_KEY"
+
+Ask the gateway with it:
+
+  curl $HOKUSAI_API_ENDPOINT/v1/models -H "Authorization: Bearer $HOKUSAI_API_KEY"
 "#
     )?;
     out.flush()?;

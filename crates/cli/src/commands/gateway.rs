@@ -1,0 +1,54 @@
+//! `hokusai gateway`: requests with a good key pass to the services behind it.
+
+use hokusai_gateway::{Gateway, RouteTable};
+
+use crate::failure::Failure;
+use crate::gateway;
+use crate::gateway_settings::GatewaySettingsArgs;
+use crate::logs::{self, LogFormat};
+use crate::output;
+use crate::service::{asked_to_stop, block_on};
+
+/// Run the gateway.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Check the configuration, show its routes, and end
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    settings: GatewaySettingsArgs,
+}
+
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let (settings, file) = args.settings.resolve()?;
+    let routes = gateway::routes(&settings, file.as_ref())?;
+    if args.check {
+        gateway::options(&settings)?;
+        return show(&routes);
+    }
+    logs::start(settings.log.as_deref().unwrap_or("info"), settings.log_format.unwrap_or(LogFormat::Text))?;
+    block_on(async {
+        let options = gateway::options(&settings)?;
+        let listener = gateway::bind(&settings).await?;
+        let exposition = hokusai_http::install_metrics()?;
+        let verifier = gateway::verifier(&settings)?;
+        let stop = asked_to_stop()?;
+        tracing::info!(address = %listener.local_addr()?, routes = routes.summaries().len(), "ready");
+        let gateway = Gateway::new(routes, verifier.clone(), options, exposition.clone());
+        gateway::serve(listener, gateway, verifier, exposition, stop).await;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+fn show(routes: &RouteTable) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    let mut table = output::table(["PREFIX", "UPSTREAM", "SCOPE", "SERVICE"]);
+    for route in routes.summaries() {
+        let any = |text: String| if text.is_empty() { "any".to_owned() } else { text };
+        let scopes = any(route.scopes.join(" or "));
+        let service = any(route.service.clone().unwrap_or_default());
+        table.add_row([route.prefix.clone(), route.upstream.clone(), scopes, service]);
+    }
+    Ok(output::print_table(&mut out, &table)?)
+}

@@ -1,0 +1,98 @@
+//! The key that a request bears.
+
+use hokusai_core::secret::Secret;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HeaderName};
+
+/// The header that bears a key and nothing else.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// A request bears several keys, and they are not the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ambiguous;
+
+/// The key that a request bears as `Authorization: Bearer`, `Authorization: ApiKey` or `X-API-Key`, or among
+/// `others`. Several are taken if they are the same. Credentials of other schemes are none.
+///
+/// # Errors
+/// [`Ambiguous`] if they differ.
+pub fn presented<'a>(
+    headers: &'a HeaderMap,
+    others: impl Iterator<Item = &'a str>,
+) -> Result<Option<Secret>, Ambiguous> {
+    let bearers = headers.get_all(AUTHORIZATION).iter().filter_map(|value| borne(value.as_bytes()));
+    let named = headers.get_all(API_KEY).iter().map(|value| value.to_str().unwrap_or_default().trim());
+    let mut found: Option<&str> = None;
+    for key in bearers.chain(named).chain(others.map(str::trim)) {
+        if found.is_some_and(|found| found != key) {
+            return Err(Ambiguous);
+        }
+        found = Some(key);
+    }
+    Ok(found.map(|key| Secret::new(key.to_owned())))
+}
+
+/// Takes the keys off. Credentials of other schemes stay.
+pub fn take_off(headers: &mut HeaderMap) {
+    headers.remove(API_KEY);
+    let has_key = |headers: &HeaderMap| {
+        headers.get_all(AUTHORIZATION).iter().any(|value| borne(value.as_bytes()).is_some())
+    };
+    if has_key(headers) {
+        let kept: Vec<_> = headers.get_all(AUTHORIZATION).iter().cloned().collect();
+        headers.remove(AUTHORIZATION);
+        for value in kept.into_iter().filter(|value| borne(value.as_bytes()).is_none()) {
+            headers.append(AUTHORIZATION, value);
+        }
+    }
+}
+
+/// The key in an `Authorization` header of one of our schemes. One that is no text is no key of ours, but
+/// stands where a key belongs.
+fn borne(value: &[u8]) -> Option<&str> {
+    let scheme_ends = value.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(value.len());
+    let (scheme, key) = value.split_at(scheme_ends);
+    let is_ours = scheme.eq_ignore_ascii_case(b"bearer") || scheme.eq_ignore_ascii_case(b"apikey");
+    is_ours.then(|| std::str::from_utf8(key).unwrap_or_default().trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        lines.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_key_is_found_in_each_place_and_several_must_agree() {
+        let table: [(&[(&'static str, &str)], &[&str], Result<Option<&str>, Ambiguous>); 12] = [
+            (&[], &[], Ok(None)),
+            (&[("authorization", "Bearer a")], &[], Ok(Some("a"))),
+            (&[("authorization", "bEARER   a ")], &[], Ok(Some("a"))),
+            (&[("authorization", "ApiKey a")], &[], Ok(Some("a"))),
+            (&[("authorization", "Bearer")], &[], Ok(Some(""))),
+            (&[("authorization", "Basic a")], &[], Ok(None)),
+            (&[("x-api-key", " a ")], &[], Ok(Some("a"))),
+            (&[], &["a"], Ok(Some("a"))),
+            (&[("authorization", "Bearer a"), ("x-api-key", "a")], &["a"], Ok(Some("a"))),
+            (&[("authorization", "Bearer a"), ("x-api-key", "b")], &[], Err(Ambiguous)),
+            (&[("authorization", "Bearer a"), ("authorization", "Bearer b")], &[], Err(Ambiguous)),
+            (&[("x-api-key", "a")], &["b"], Err(Ambiguous)),
+        ];
+        for (lines, others, expected) in table {
+            let found = presented(&headers(lines), others.iter().copied());
+            let found = found.as_ref().map(|key| key.as_ref().map(Secret::expose));
+            assert_eq!(found, expected.as_ref().copied(), "{lines:?} {others:?}");
+        }
+    }
+
+    #[test]
+    fn keys_are_taken_off_and_other_credentials_stay() {
+        let mut headers =
+            headers(&[("authorization", "Bearer a"), ("authorization", "Basic b"), ("x-api-key", "a")]);
+        take_off(&mut headers);
+        assert_eq!(headers.get_all(AUTHORIZATION).iter().collect::<Vec<_>>(), ["Basic b"]);
+        assert!(!headers.contains_key("x-api-key"));
+    }
+}

@@ -1,0 +1,86 @@
+//! Last phase: the answer, with what the gateway has to say itself.
+
+use std::time::Duration;
+
+use hokusai_client::{Denial, HourlyQuota};
+use hokusai_http::{REQUEST_ID, add_security_headers};
+use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WARNING, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use hyper::body::Incoming;
+
+use crate::body::AnswerBody;
+use crate::forward::drop_between_neighbours;
+use crate::gateway::{Caller, Seen};
+use crate::upstream::Lease;
+
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+
+/// The answer to a request that does not pass.
+pub(crate) fn denied(denial: &Denial, strict_transport: bool) -> Response<AnswerBody> {
+    let mut response = json(denial.status, denial.body().to_string(), strict_transport);
+    let headers = response.headers_mut();
+    if let Some(seconds) = denial.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if denial.asks_for_a_key() {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// An answer of the gateway's own.
+pub(crate) fn json(status: StatusCode, body: String, strict_transport: bool) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::whole(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    add_security_headers(response.headers_mut(), strict_transport);
+    response
+}
+
+/// The upstream's answer, on its way to the client.
+pub(crate) fn forwarded(
+    response: Response<Incoming>,
+    lease: Lease,
+    idle: Duration,
+) -> Result<Response<AnswerBody>, Denial> {
+    if response.status().is_informational() {
+        // Nobody asked for another protocol.
+        let detail = "The service behind the gateway answered in a way that can't be passed on";
+        return Err(Denial::new(StatusCode::BAD_GATEWAY, "upstream_broken", detail));
+    }
+    let (mut head, body) = response.into_parts();
+    drop_between_neighbours(&mut head.headers);
+    head.extensions.clear();
+    Ok(Response::from_parts(head, AnswerBody::streamed(body, idle, lease)))
+}
+
+/// Adds what every answer says: the request's id, how the limit stands, and a word on keys in queries.
+pub(crate) fn finish(
+    mut response: Response<AnswerBody>,
+    caller: &Caller,
+    seen: &Seen,
+) -> Response<AnswerBody> {
+    let headers = response.headers_mut();
+    if let Some(id) = caller.id.value() {
+        headers.insert(REQUEST_ID, id);
+    }
+    if let Some((_, quota)) = &seen.admitted {
+        tell_quota(headers, quota);
+    }
+    if seen.key_in_query {
+        let words = r#"299 - "A key in a query ends up in logs; send it as Authorization: Bearer""#;
+        headers.append(WARNING, HeaderValue::from_static(words));
+        // RFC 9745; as long as there are these keys, the parameter has been deprecated.
+        headers.insert(DEPRECATION, HeaderValue::from_static("@1735689600"));
+    }
+    response
+}
+
+fn tell_quota(headers: &mut HeaderMap, quota: &HourlyQuota) {
+    headers.insert(LIMIT, HeaderValue::from(quota.limit));
+    headers.insert(REMAINING, HeaderValue::from(quota.remaining));
+    headers.insert(RESET, HeaderValue::from((quota.hour.0 + 1) * 3600));
+}

@@ -1,0 +1,234 @@
+//! Bodies on their way: streamed, counted, and never waited for without end.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
+
+use crate::upstream::Lease;
+
+/// Why the body of a request does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UploadFault {
+    #[error("the request's body is larger than this route takes")]
+    TooLarge,
+    #[error("the client sent nothing of the request's body for too long")]
+    Stalled,
+    #[error("the client broke off in the request's body")]
+    BrokenOff,
+}
+
+/// How an upload goes, as seen by whoever waits for the answer to it.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// How many pieces went on.
+    pieces: AtomicU64,
+    /// Whether the client is waited for.
+    waits_for_client: AtomicBool,
+    /// 0: all is well; else what [`UploadFault`] it is.
+    fault: AtomicU8,
+}
+
+/// The body of a request, on its way upstream.
+pub(crate) struct Upload(Option<Box<Uploading>>);
+
+struct Uploading {
+    body: Incoming,
+    idle: Idle,
+    /// How many more bytes may come.
+    left: Option<u64>,
+    progress: Arc<Progress>,
+}
+
+/// Wakes whoever has waited for too long.
+struct Idle {
+    longest: Duration,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Progress {
+    pub(crate) fn fault(&self) -> Option<UploadFault> {
+        match self.fault.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some(UploadFault::TooLarge),
+            2 => Some(UploadFault::Stalled),
+            _ => Some(UploadFault::BrokenOff),
+        }
+    }
+
+    fn fail(&self, fault: UploadFault) -> UploadFault {
+        let number = match fault {
+            UploadFault::TooLarge => 1,
+            UploadFault::Stalled => 2,
+            UploadFault::BrokenOff => 3,
+        };
+        self.fault.store(number, Ordering::Relaxed);
+        fault
+    }
+
+    /// Waits until nothing of the upload moved for `patience`, and it was not the client that was waited for.
+    pub(crate) async fn stands_still(&self, patience: Duration) {
+        loop {
+            let before = self.pieces.load(Ordering::Relaxed);
+            sleep(patience).await;
+            let moved = self.pieces.load(Ordering::Relaxed) != before;
+            if !moved && !self.waits_for_client.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+}
+
+impl Upload {
+    /// A body that is empty, or is known to have nothing more.
+    pub(crate) fn empty() -> Self {
+        Self(None)
+    }
+
+    /// A body of at most `limit` bytes, whose client may be silent for `idle`.
+    pub(crate) fn new(body: Incoming, limit: Option<u64>, idle: Duration) -> (Self, Arc<Progress>) {
+        let progress = Arc::<Progress>::default();
+        let idle = Idle { longest: idle, alarm: None };
+        let uploading = Uploading { body, idle, left: limit, progress: progress.clone() };
+        (Self(Some(Box::new(uploading))), progress)
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = UploadFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadFault>>> {
+        let Some(uploading) = self.0.as_deref_mut() else { return Poll::Ready(None) };
+        let polled = Pin::new(&mut uploading.body).poll_frame(cx);
+        let progress = &uploading.progress;
+        progress.waits_for_client.store(polled.is_pending(), Ordering::Relaxed);
+        let frame = match polled {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                ready!(uploading.idle.poll(cx));
+                return Poll::Ready(Some(Err(progress.fail(UploadFault::Stalled))));
+            }
+        };
+        uploading.idle.alarm = None;
+        progress.pieces.fetch_add(1, Ordering::Relaxed);
+        let frame = match frame {
+            None => return Poll::Ready(None),
+            Some(Ok(frame)) => frame,
+            Some(Err(_)) => return Poll::Ready(Some(Err(progress.fail(UploadFault::BrokenOff)))),
+        };
+        if let (Some(left), Some(data)) = (uploading.left.as_mut(), frame.data_ref()) {
+            match left.checked_sub(data.len() as u64) {
+                Some(rest) => *left = rest,
+                None => return Poll::Ready(Some(Err(progress.fail(UploadFault::TooLarge)))),
+            }
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_deref().is_none_or(|uploading| uploading.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_deref().map_or_else(|| SizeHint::with_exact(0), |uploading| uploading.body.size_hint())
+    }
+}
+
+impl Idle {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(self.longest)));
+        alarm.as_mut().poll(cx)
+    }
+}
+
+/// Why the body of an answer breaks off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DownloadFault {
+    #[error("the upstream sent nothing of the answer's body for too long")]
+    Stalled,
+    #[error("the upstream broke off in the answer's body")]
+    BrokenOff(#[source] hyper::Error),
+}
+
+/// The body of an answer, on its way to the client.
+pub(crate) struct AnswerBody(Kind);
+
+enum Kind {
+    /// One of our own.
+    Whole(Option<Bytes>),
+    /// One that comes from upstream.
+    Streamed { body: Incoming, idle: Idle, lease: Lease },
+}
+
+impl AnswerBody {
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
+        let bytes: Bytes = bytes.into();
+        Self(Kind::Whole((!bytes.is_empty()).then_some(bytes)))
+    }
+
+    /// A body whose upstream may be silent for `idle`. Its connection is given back at the end.
+    pub(crate) fn streamed(body: Incoming, idle: Duration, mut lease: Lease) -> Self {
+        if body.is_end_stream() {
+            lease.give_back();
+            return Self(Kind::Whole(None));
+        }
+        Self(Kind::Streamed { body, idle: Idle { longest: idle, alarm: None }, lease })
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = DownloadFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, DownloadFault>>> {
+        match &mut self.0 {
+            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Streamed { body, idle, lease } => match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Pending => {
+                    ready!(idle.poll(cx));
+                    Poll::Ready(Some(Err(DownloadFault::Stalled)))
+                }
+                Poll::Ready(None) => {
+                    lease.give_back();
+                    Poll::Ready(None)
+                }
+                Poll::Ready(Some(Ok(frame))) => {
+                    idle.alarm = None;
+                    if body.is_end_stream() {
+                        lease.give_back();
+                    }
+                    Poll::Ready(Some(Ok(frame)))
+                }
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(DownloadFault::BrokenOff(error)))),
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Streamed { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Streamed { body, .. } => body.size_hint(),
+        }
+    }
+}

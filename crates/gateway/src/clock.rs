@@ -1,0 +1,20 @@
+//! The time, for measuring how long something took. Only this file asks for it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment(Instant);
+
+/// This moment.
+pub(crate) fn now() -> Moment {
+    Moment(Instant::now())
+}
+
+impl Moment {
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}

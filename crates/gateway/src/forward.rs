@@ -1,0 +1,211 @@
+//! Fifth phase: the request goes to the upstream, with who asks and without the key.
+
+use std::sync::Arc;
+
+use hokusai_client::{Denial, KeyFacts};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use http::request::Parts as Head;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use hyper::body::{Body as _, Incoming};
+use tokio::time::timeout;
+
+use crate::answer;
+use crate::body::{AnswerBody, Progress, Upload, UploadFault};
+use crate::gateway::{Caller, Parts, Seen};
+use crate::receive::{bad_request, too_large};
+use crate::routes::Route;
+use crate::upstream::{Lease, SendError};
+
+/// Headers that are between two neighbours only (RFC 9110, section 7.6.1), and what takes their place here.
+pub(crate) const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+const USER_ID: HeaderName = HeaderName::from_static("x-hokusai-user-id");
+const KEY_ID: HeaderName = HeaderName::from_static("x-hokusai-key-id");
+const SCOPES: HeaderName = HeaderName::from_static("x-hokusai-scopes");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+impl Parts {
+    /// Sends the request on, and takes the beginning of the answer.
+    pub(crate) async fn forward(
+        &self,
+        (mut head, body): (Head, Incoming),
+        (path, query): (&str, Option<&str>),
+        route: &Arc<Route>,
+        caller: &Caller,
+        seen: &Seen,
+    ) -> Result<Response<AnswerBody>, Denial> {
+        let upstream = &route.upstream;
+        let target = upstream.target(route.onward(path), query);
+        let target = target.ok_or_else(|| bad_request("bad_path", "The path and query can't be sent on"))?;
+        self.prepare(&mut head.headers, caller, seen);
+        head.headers.insert(HOST, upstream.host_header());
+        head.uri = Uri::from(target);
+        head.version = Version::HTTP_11;
+        head.extensions.clear();
+        let limits = route.limits;
+        let (upload, progress) = if body.is_end_stream() {
+            (Upload::empty(), None)
+        } else {
+            let (upload, progress) = Upload::new(body, limits.body, limits.idle);
+            (upload, Some(progress))
+        };
+        let sent = upstream.send(Request::from_parts(head, upload));
+        let answered = match &progress {
+            None => timeout(limits.first_byte, sent).await.ok(),
+            Some(progress) => tokio::select! {
+                answered = sent => Some(answered),
+                () = progress.stands_still(limits.first_byte) => None,
+            },
+        };
+        let (response, lease) = received(answered, progress.as_deref(), route)?;
+        answer::forwarded(response, lease, limits.idle)
+    }
+
+    /// Headers as the upstream gets them.
+    fn prepare(&self, headers: &mut HeaderMap, caller: &Caller, seen: &Seen) {
+        let host = headers.get(HOST).cloned();
+        drop_between_neighbours(headers);
+        for name in [CONTENT_LENGTH, EXPECT, FORWARDED, PROXY_AUTHORIZATION] {
+            headers.remove(name);
+        }
+        drop_claims(headers);
+        headers.insert(FORWARDED_FOR, text(&caller.origin.client.to_string()));
+        let scheme = if self.options.is_tls { "https" } else { "http" };
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
+        if let Some(host) = host {
+            headers.insert(FORWARDED_HOST, host);
+        }
+        headers.append(VIA, text(&format!("1.1 {}", self.name)));
+        headers.insert(hokusai_http::REQUEST_ID, text(&caller.id.0));
+        if let Some((key, _)) = &seen.admitted {
+            identify(headers, key);
+        }
+    }
+}
+
+/// Says who asks.
+fn identify(headers: &mut HeaderMap, key: &KeyFacts) {
+    headers.insert(USER_ID, text(&key.rights.user_id));
+    headers.insert(KEY_ID, text(&key.id.to_string()));
+    let mut scopes = String::new();
+    for scope in &key.rights.scopes {
+        if !scopes.is_empty() {
+            scopes.push(' ');
+        }
+        scopes.push_str(scope.as_str());
+    }
+    headers.insert(SCOPES, text(&scopes));
+}
+
+/// A header's value. What can't be one is left empty: better nobody than somebody else.
+fn text(text: &str) -> HeaderValue {
+    HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Drops what is between two neighbours, and what `Connection` names.
+pub(crate) fn drop_between_neighbours(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Drops what only the gateway may say of a caller: also where it is spelt with `_`, which some servers read
+/// as `-`.
+fn drop_claims(headers: &mut HeaderMap) {
+    let is_claim = |name: &HeaderName| {
+        let name = name.as_str();
+        let starts = |prefix: &str| {
+            name.len() >= prefix.len()
+                && name.bytes().zip(prefix.bytes()).all(|(b, p)| b == p || (b == b'_' && p == b'-'))
+        };
+        starts("x-hokusai-") || starts("x-forwarded-") || starts("x-real-ip")
+    };
+    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
+    for name in claims {
+        headers.remove(name);
+    }
+}
+
+/// The answer's beginning, or whose fault it is that there is none.
+fn received(
+    answered: Option<Result<(Response<Incoming>, Lease), SendError>>,
+    progress: Option<&Progress>,
+    route: &Route,
+) -> Result<(Response<Incoming>, Lease), Denial> {
+    match progress.and_then(Progress::fault) {
+        Some(UploadFault::TooLarge) => return Err(too_large(route.limits.body.unwrap_or(u64::MAX))),
+        Some(UploadFault::Stalled) => {
+            let detail = "The request's body did not come in time";
+            return Err(Denial::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail));
+        }
+        Some(UploadFault::BrokenOff) => {
+            return Err(bad_request("body_broken", "The request's body broke off"));
+        }
+        None => {}
+    }
+    let failure = match answered {
+        Some(Ok(answered)) => return Ok(answered),
+        Some(Err(failure)) => failure,
+        None => {
+            tracing::warn!(route = route.name(), "the upstream did not answer in time");
+            let detail = "The service behind the gateway did not answer in time";
+            return Err(Denial::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", detail));
+        }
+    };
+    tracing::warn!(route = route.name(), error = %full(&failure), "the upstream failed");
+    let (status, code, detail) = match failure {
+        SendError::Unreachable(_) | SendError::ConnectTimeout => (
+            StatusCode::BAD_GATEWAY,
+            "upstream_unreachable",
+            "The service behind the gateway can't be reached",
+        ),
+        SendError::Crowded => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "upstream_busy",
+            "All connections to the service behind the gateway are in use",
+        ),
+        SendError::Broken(_) => (
+            StatusCode::BAD_GATEWAY,
+            "upstream_broken",
+            "The service behind the gateway broke the exchange off",
+        ),
+    };
+    let denial = Denial::new(status, code, detail);
+    Err(Denial { retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1), ..denial })
+}
+
+/// An error with its causes. What libraries say here names addresses and faults, never headers.
+fn full(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        said = format!("{said}: {error}");
+        cause = error.source();
+    }
+    said
+}

@@ -1,0 +1,77 @@
+//! First phase: is the request well formed, and where does it lead?
+
+use std::borrow::Cow;
+
+use hokusai_client::Denial;
+use hokusai_http::is_foreign_host;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, VIA};
+use http::request::Parts as Head;
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
+
+use crate::gateway::Parts;
+use crate::path::canonical;
+use crate::routes::Limits;
+
+/// The path in its one form, of a request that has one meaning only.
+pub(crate) fn well_formed<'a>(head: &Head, uri: &'a Uri, gateway: &Parts) -> Result<Cow<'a, str>, Denial> {
+    if matches!(head.method, Method::CONNECT | Method::TRACE) {
+        let detail = "The gateway takes no CONNECT and no TRACE";
+        return Err(Denial::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail));
+    }
+    // HTTP/2 has the host in its target.
+    if head.version < Version::HTTP_2 && head.headers.get_all(HOST).iter().count() != 1 {
+        let is_old = head.version < Version::HTTP_11 && !head.headers.contains_key(HOST);
+        if !is_old {
+            return Err(bad_request("bad_host", "Send one Host header"));
+        }
+    }
+    if is_foreign_host(&head.headers, &gateway.options.allowed_hosts) {
+        let detail = "Requests for this host are not answered here";
+        return Err(Denial::new(StatusCode::MISDIRECTED_REQUEST, "foreign_host", detail));
+    }
+    if head.headers.contains_key(TRANSFER_ENCODING) && head.headers.contains_key(CONTENT_LENGTH) {
+        let detail = "Send either Content-Length or Transfer-Encoding, not both";
+        return Err(bad_request("ambiguous_length", detail));
+    }
+    if went_in_circles(&head.headers, &gateway.name) {
+        let detail = "The request came through this gateway before: an upstream leads back to it";
+        return Err(Denial::new(StatusCode::LOOP_DETECTED, "loop_detected", detail));
+    }
+    canonical(uri.path())
+        .map_err(|fault| bad_request("bad_path", format!("The path can't be used as it is: {fault}")))
+}
+
+/// Nothing is passed on but what a route says.
+pub(crate) fn no_route() -> Denial {
+    Denial::new(StatusCode::NOT_FOUND, "not_found", "Nothing is served at this path")
+}
+
+/// Whether the body is within the route's bounds, as far as it says so in advance.
+pub(crate) fn fits(head: &Head, limits: Limits) -> Result<(), Denial> {
+    let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match (limits.body, length) {
+        (Some(most), Some(length)) if length > most => Err(too_large(most)),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn too_large(most: u64) -> Denial {
+    let detail = format!("The request's body is larger than the {most} bytes that this route takes");
+    Denial::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+pub(crate) fn bad_request(code: &'static str, detail: impl Into<String>) -> Denial {
+    Denial::new(StatusCode::BAD_REQUEST, code, detail)
+}
+
+fn went_in_circles(headers: &HeaderMap, name: &str) -> bool {
+    headers.get_all(VIA).iter().any(|via| via.to_str().is_ok_and(|via| via.contains(name)))
+}
+
+/// Any text can be a method; the log names those that are common.
+pub(crate) fn known_method(method: &Method) -> &'static str {
+    ["GET", "HEAD", "POST", "PATCH", "DELETE", "PUT", "OPTIONS"]
+        .into_iter()
+        .find(|known| method == known)
+        .unwrap_or("other")
+}
