@@ -16,7 +16,7 @@ pub struct AuditEntry {
     pub token_id: Option<String>,
     /// What: `key.create`, `key.revoke` …
     pub action: String,
-    /// To which key or token.
+    /// To which key or token: its id. A model is `model:` and its name.
     pub target: String,
     /// From which address; `None`: the service itself.
     pub address: Option<String>,

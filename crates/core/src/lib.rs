@@ -16,6 +16,7 @@ pub mod grant;
 pub mod id;
 pub mod key;
 pub mod lookup_cap;
+pub mod model;
 pub mod policy;
 pub mod refused_calls;
 pub mod scope;

@@ -13,7 +13,7 @@ pub struct AuditFilter {
     pub user_id: Option<String>,
     /// Only this action.
     pub action: Option<String>,
-    /// Only what was done to this key or token.
+    /// Only what was done to this key, token or model.
     pub target: Option<String>,
     /// Only what was done from this address.
     pub address: Option<String>,

@@ -1,26 +1,31 @@
-//! Changes to who may do what: each takes its revision and its audit entry in its own transaction.
+//! Changes to who may do what, and to the catalogue of models: each is written in one transaction with its
+//! audit entry. Those of the first kind take revisions in the feed; of models, nobody keeps a copy to forget.
 //!
 //! Every change first locks the one `authority` row. So changes have one order, a reader never sees a
 //! revision before an earlier one, and the audit chain has no fork.
 
 use hokusai_core::audit::{AuditKey, Entry, Seal};
 use hokusai_core::id::{AccountId, KeyId, TokenId};
+use hokusai_core::model::ModelName;
 use hokusai_core::time::Timestamp;
 
 use crate::database::{Store, both, run};
 use crate::keys::{Key, KeyRow, NewKey, damaged};
+use crate::models::{Model, ModelRow, ModelVersion};
 use crate::tokens::{NewToken, Token, TokenRow};
-use crate::{StoreError, keys, tokens};
+use crate::{StoreError, keys, models, tokens};
 
 /// What a change is about; it is read under the lock before anything is decided.
 #[derive(Clone, Copy, Debug)]
-pub enum About {
+pub enum About<'a> {
     /// Things that do not exist yet.
     Nothing,
     /// A key.
     Key(KeyId),
     /// An admin token.
     Token(TokenId),
+    /// A model of this name, which may not exist yet.
+    Model(&'a ModelName),
 }
 
 /// What is the case when a change is decided. Nothing of it can change until the change is written.
@@ -36,12 +41,16 @@ pub struct Standing {
     pub token: Option<Token>,
     /// Operator tokens other than `token` that neither expire nor are revoked.
     pub other_lasting_operators: i64,
+    /// The model that the change is about.
+    pub model: Option<Model>,
+    /// How many models there are, if the change is about one.
+    pub models: i64,
 }
 
 /// What a change writes.
 #[derive(Clone, Debug)]
 pub struct Writes {
-    /// The word for it in the feed.
+    /// The word for it in the feed, if it takes a revision.
     pub kind: &'static str,
     /// Keys to add; each opens its account unless it names an existing one.
     pub new_keys: Vec<NewKey>,
@@ -51,6 +60,10 @@ pub struct Writes {
     pub new_tokens: Vec<NewToken>,
     /// Tokens to revoke.
     pub revoked_tokens: Vec<TokenId>,
+    /// Models to add.
+    pub new_models: Vec<Model>,
+    /// Versions to add to models; each is the latest of its model from then on.
+    pub new_versions: Vec<ModelVersion>,
     /// What the audit log says of it.
     pub note: Note,
 }
@@ -64,7 +77,7 @@ pub struct Note {
     pub token_id: String,
     /// What.
     pub action: &'static str,
-    /// To which key or token.
+    /// To which key, token or model.
     pub target: String,
     /// From which address.
     pub address: String,
@@ -78,8 +91,16 @@ impl Writes {
     /// A change that writes nothing but its audit entry.
     #[must_use]
     pub fn only(kind: &'static str, note: Note) -> Self {
-        let (new_keys, changed_keys) = (Vec::new(), Vec::new());
-        Self { kind, new_keys, changed_keys, new_tokens: Vec::new(), revoked_tokens: Vec::new(), note }
+        Self {
+            kind,
+            new_keys: Vec::new(),
+            changed_keys: Vec::new(),
+            new_tokens: Vec::new(),
+            revoked_tokens: Vec::new(),
+            new_models: Vec::new(),
+            new_versions: Vec::new(),
+            note,
+        }
     }
 }
 
@@ -98,7 +119,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the database does not answer; nothing was written then, except perhaps after
     /// [`StoreError::TimedOut`].
-    pub async fn change<T, D>(&self, about: About, decide: D) -> Result<T, StoreError>
+    pub async fn change<T, D>(&self, about: About<'_>, decide: D) -> Result<T, StoreError>
     where
         D: FnOnce(&Standing) -> (Option<Writes>, T),
     {
@@ -129,7 +150,7 @@ both! {
     pub(crate) async fn change<T, D>(
         db: &here::Db,
         audit_key: &AuditKey,
-        about: About,
+        about: About<'_>,
         decide: D,
     ) -> Result<T, StoreError>
     where
@@ -140,12 +161,19 @@ both! {
         let standing = standing(db, &mut tx, &head, about).await?;
         let (writes, outcome) = decide(&standing);
         let Some(writes) = writes else { return Ok(outcome) };
+        let before = head.revision;
         write_keys(&mut tx, &mut head, &writes, &standing).await?;
         write_tokens(&mut tx, &mut head, &writes, standing.now).await?;
+        write_models(&mut tx, &writes).await?;
         write_head(&mut tx, &head, audit_key, &writes.note, standing.now).await?;
-        db.announce(&mut tx).await?;
+        let is_news = head.revision > before;
+        if is_news {
+            db.announce(&mut tx).await?;
+        }
         tx.commit().await?;
-        db.announced();
+        if is_news {
+            db.announced();
+        }
         Ok(outcome)
     }
 
@@ -161,9 +189,9 @@ both! {
         db: &here::Db,
         tx: &mut here::Connection,
         head: &Head,
-        about: About,
+        about: About<'_>,
     ) -> Result<Standing, StoreError> {
-        let (mut key, mut token) = (None, None);
+        let (mut key, mut token, mut model, mut models) = (None, None, None, 0);
         if let About::Key(id) = about {
             let row: Option<KeyRow> =
                 sqlx::query_as(keys::BY_ID).bind(id.to_string()).fetch_optional(&mut *tx).await?;
@@ -174,11 +202,18 @@ both! {
                 sqlx::query_as(tokens::BY_ID).bind(id.to_string()).fetch_optional(&mut *tx).await?;
             token = row.map(Token::try_from).transpose()?;
         }
+        if let About::Model(name) = about {
+            let row: Option<ModelRow> =
+                sqlx::query_as(models::BY_NAME).bind(name.as_str()).fetch_optional(&mut *tx).await?;
+            model = row.map(Model::try_from).transpose()?;
+            models = sqlx::query_scalar(models::HIGHEST).fetch_one(&mut *tx).await?;
+        }
         let other = token.as_ref().map_or_else(String::new, |token| token.id.to_string());
         let other_lasting_operators =
             sqlx::query_scalar(tokens::OTHER_LASTING_OPERATORS).bind(other).fetch_one(&mut *tx).await?;
         let now = here::now(db, tx).await?;
-        Ok(Standing { now, had_operator: head.had_operator, key, token, other_lasting_operators })
+        let had_operator = head.had_operator;
+        Ok(Standing { now, had_operator, key, token, other_lasting_operators, model, models })
     }
 
     async fn write_keys(
@@ -241,6 +276,16 @@ both! {
             head.revision += 1;
             here::tokens::revoke(tx, *token, now).await?;
             record(tx, head.revision, writes.kind, None, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_models(tx: &mut here::Connection, writes: &Writes) -> Result<(), sqlx::Error> {
+        for model in &writes.new_models {
+            here::models::insert(tx, model).await?;
+        }
+        for version in &writes.new_versions {
+            here::models::insert_version(tx, version).await?;
         }
         Ok(())
     }

@@ -36,6 +36,7 @@ histories!(
     6 "usage",
     7 "audit_reading",
     8 "verifiers",
+    9 "models",
 );
 
 pub(crate) async fn on_sqlite(pool: &SqlitePool) -> Result<(), OpenError> {

@@ -42,7 +42,7 @@ impl TestStore {
     }
 
     /// What a change about this would find.
-    pub(crate) async fn standing(&self, about: About) -> Standing {
+    pub(crate) async fn standing(&self, about: About<'_>) -> Standing {
         self.change(about, |standing| (None, standing.clone())).await.unwrap()
     }
 

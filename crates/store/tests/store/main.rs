@@ -15,6 +15,7 @@ mod holders;
 mod hours;
 mod keys;
 mod lost_messages;
+mod models;
 mod open;
 mod postgres;
 mod reading;

@@ -72,6 +72,13 @@ alone! {
         }
     }
 
+    async fn models_are_ordered_by_the_bytes_of_their_names_whatever_language_the_server_speaks(store: TestStore) {
+        let by_bytes = "select count(*) from pg_attribute where attcollation = '\"C\"'::regcollation
+            and (attrelid = 'models'::regclass and attname = 'name'
+                or attrelid = 'model_tags'::regclass and attname in ('key', 'value', 'model'))";
+        assert_eq!(store.number(by_bytes).await, 4);
+    }
+
     async fn a_store_goes_on_after_all_its_connections_were_cut(store: TestStore) {
         store.add(new_key(1)).await;
         let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
