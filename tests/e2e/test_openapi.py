@@ -54,7 +54,8 @@ def test_a_verifier_meets_what_the_document_says(start: Start, tmp_path: Path) -
     token = service.request("POST", TOKENS, json=wish).json()["token"]
     key = service.request("POST", KEYS, json={"name": "for the run"}).json()["api_key"]
     header = ("-H", f"X-Hokusai-Service-Token: {token}")
-    asked = ("validateKey", "exchangeAllotments", "followChanges")
+    models = ("listModels", "createModel", "getModel", "createModelVersion")
+    asked = ("validateKey", "exchangeAllotments", "followChanges", *models)
     operations = (word for operation in asked for word in ("--include-operation-id", operation))
     run_schemathesis(service, key, tmp_path, *header, *operations)
 

@@ -1,4 +1,4 @@
-"""The lines of the documents on usage, run in their order, are answered as the documents show."""
+"""The lines of the documents on usage and models, run in their order, are answered as the documents show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from conftest import OPERATOR, PATIENCE_SECONDS, ROOT, Start
 from person import KEYS, Person
 
-DOCUMENTS = [ROOT / f"docs/{name}.md" for name in ["usage", "billing", "alerts"]]
+DOCUMENTS = [ROOT / f"docs/{name}.md" for name in ["usage", "billing", "alerts", "models"]]
 # A block to be run, and the answer that follows it after a blank line, if one is shown.
 EXAMPLE = re.compile(r"^```bash\n(.*?)^```$(?:\n\n^```json\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 DAY = re.compile(r"\d{4}-\d\d-\d\d")

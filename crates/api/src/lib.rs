@@ -7,6 +7,7 @@ pub mod alerts;
 pub mod audit;
 pub mod errors;
 pub mod keys;
+pub mod models;
 pub mod time;
 pub mod usage;
 pub mod validate;

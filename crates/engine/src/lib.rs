@@ -1,4 +1,5 @@
-//! The use-cases of the service: validate a key, issue, rotate, change and revoke keys, manage tokens.
+//! The use-cases of the service: validate a key, issue, rotate, change and revoke keys, manage tokens, keep
+//! the catalogue of models.
 //!
 //! A validation of a known key with units at hand touches no database and holds no lock across an await.
 //! What it needs is in memory: the key (`key_cache.rs`), units of its limit (`allotments.rs`), and the certainty that neither is
@@ -14,6 +15,7 @@ mod jobs;
 mod key_cache;
 mod keys;
 mod lookups;
+mod models;
 mod refusal;
 mod refused_calls;
 mod reports;
@@ -29,6 +31,7 @@ pub use clock::{Clock, ManualClock};
 pub use engine::{Engine, EngineOptions};
 pub use jobs::Jobs;
 pub use keys::{Expiry, Issued, KeyPatch, KeyWish, Rotated};
+pub use models::{ModelWish, VersionWish};
 pub use refusal::{Actor, Declined};
 pub use reports::Source;
 pub use tokens::{IssuedToken, TokenWish};

@@ -123,6 +123,15 @@ pub enum Declined {
         /// The plan.
         plan: String,
     },
+    /// There is a model of this name already.
+    #[error("there is a model of this name already")]
+    ModelExists,
+    /// The catalogue is full.
+    #[error("there are too many models")]
+    TooManyModels,
+    /// The model has as many versions as a model can have.
+    #[error("the model has too many versions")]
+    TooManyVersions,
     /// Without this token nobody could manage the service.
     #[error("the last lasting operator token can't be revoked")]
     LastOperator,

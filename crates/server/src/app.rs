@@ -15,7 +15,7 @@ use crate::docs::Documents;
 use crate::error::ApiError;
 use crate::frame::frame;
 use crate::routes::{
-    admin_tokens, alerts, audit, health, keys, refused_calls, usage, validate, validations, verifiers,
+    admin_tokens, alerts, audit, health, keys, models, refused_calls, usage, validate, validations, verifiers,
 };
 
 /// What can be set.
@@ -103,6 +103,9 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/usage/{key_id}/billing", get(usage::billing))
         .route("/api/v1/allotments", post(verifiers::allotments))
         .route("/api/v1/changes", get(verifiers::changes))
+        .route("/api/v1/models", get(models::list).post(models::create))
+        .route("/api/v1/models/{name}", get(models::show))
+        .route("/api/v1/models/{name}/versions", post(models::create_version))
         .route("/api/v1/alerts", get(alerts::list))
         .route("/api/v1/admin-tokens", get(admin_tokens::list).post(admin_tokens::create))
         .route("/api/v1/admin-tokens/current", get(admin_tokens::current))

@@ -72,6 +72,34 @@ impl FromRequestParts<App> for AdminCaller {
     }
 }
 
+/// The bearer of a living token that may use the catalogue of models, if its role allows that: a gateway with
+/// its service token, or an operator.
+pub(crate) struct CatalogueCaller(pub(crate) Actor);
+
+impl FromRequestParts<App> for CatalogueCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let origin = origin(&parts.extensions, &parts.headers, &app.options.trusted_proxies);
+        let token = match service_token(app, &parts.headers, origin).await? {
+            Some(token) => token,
+            None => bearer_token(app, &parts.headers, origin).await?,
+        };
+        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        Ok(Self(actor(token, origin, request_id)))
+    }
+}
+
+fn actor(token: Token, origin: Origin, request_id: String) -> Actor {
+    Actor {
+        user_id: token.user_id,
+        token_id: Some(token.id),
+        role: token.role,
+        address: origin.client.to_string(),
+        request_id,
+    }
+}
+
 async fn bearer_token(app: &App, headers: &HeaderMap, origin: Origin) -> Result<Token, ApiError> {
     let text = match authorization(headers)? {
         Authorization::Bearer(text) if !text.is_empty() => text,
@@ -101,13 +129,7 @@ pub(crate) async fn admin_caller(
     if token.role == Role::Verifier {
         return Err(ApiError::forbidden("This token's role does not allow this"));
     }
-    Ok(Actor {
-        user_id: token.user_id,
-        token_id: Some(token.id),
-        role: token.role,
-        address: origin.client.to_string(),
-        request_id,
-    })
+    Ok(actor(token, origin, request_id))
 }
 
 /// The token in `X-Hokusai-Service-Token`, if there is one. A refused one is an error.

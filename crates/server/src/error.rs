@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hokusai_api::errors::{ErrorBody, FieldError};
 use hokusai_core::grant::Forbidden;
+use hokusai_core::model::{MAX_MODELS, MAX_VERSIONS};
 use hokusai_engine::Declined;
 
 /// Refusals that are counted: for want of a good admin token, or of rights.
@@ -187,6 +188,18 @@ impl From<Declined> for ApiError {
                 format!(
                     "The plan {plan} is not among the configured billing plans, so its price is not known"
                 ),
+            ),
+            Declined::ModelExists => Self::conflict(
+                "model_exists",
+                "There is a model of this name already; add a version to it, or choose another name",
+            ),
+            Declined::TooManyModels => Self::conflict(
+                "too_many_models",
+                format!("The catalogue has {MAX_MODELS} models, and takes no more"),
+            ),
+            Declined::TooManyVersions => Self::conflict(
+                "too_many_versions",
+                format!("The model has {MAX_VERSIONS} versions, and takes no more; create another model"),
             ),
             Declined::LastOperator => Self::conflict(
                 "last_operator",

@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod health;
 pub(crate) mod ids;
 pub(crate) mod keys;
+pub(crate) mod models;
 pub(crate) mod pages;
 pub(crate) mod refused_calls;
 pub(crate) mod usage;

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use hokusai_core::address::{MAX_ALLOWLIST, parse_block};
 use hokusai_core::calendar::{Day, Month};
 use hokusai_core::key::Environment;
+use hokusai_core::model::{self, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS, MAX_TYPE, ModelName, ModelType, Tag};
 use hokusai_core::policy::{MAX_RATE_LIMIT, MIN_RATE_LIMIT, canonical_service};
 use hokusai_core::scope::Scope;
 use hokusai_core::time::{DAY, Timestamp};
@@ -153,6 +154,27 @@ pub(crate) fn line_up_to(most: usize) -> impl FnOnce(Value) -> Parsed<String> {
     }
 }
 
+/// Text of one line that is not empty.
+pub(crate) fn line_from_1_to(most: usize) -> impl FnOnce(Value) -> Parsed<String> {
+    move |value| {
+        let text = line_up_to(most)(value).ok().filter(|text| !text.is_empty());
+        text.ok_or_else(|| format!("must be 1 to {most} characters without control characters"))
+    }
+}
+
+/// Text of any number of lines.
+pub(crate) fn prose_up_to(most: usize) -> impl FnOnce(Value) -> Parsed<String> {
+    let allowed = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
+    move |value| {
+        let text = text_up_to(most)(value).ok().filter(|text| text.chars().all(allowed));
+        text.ok_or_else(|| {
+            format!(
+                "must be text of at most {most} characters, with no control characters but line ends and tabs"
+            )
+        })
+    }
+}
+
 pub(crate) fn allowlist(value: Value) -> Parsed<Vec<IpNet>> {
     let wrong = || format!("must be a list of at most {MAX_ALLOWLIST} IPv4 or IPv6 addresses or CIDR blocks");
     let Value::Array(items) = value else { return Err(wrong()) };
@@ -258,6 +280,40 @@ pub(crate) fn metadata(value: Value) -> Parsed<String> {
     let object: BTreeMap<String, String> = serde_json::from_value(value).map_err(|_| wrong())?;
     let json = serde_json::to_string(&object).map_err(|_| wrong())?;
     if json.len() <= MAX_METADATA { Ok(json) } else { Err(wrong()) }
+}
+
+pub(crate) fn model_name(value: Value) -> Parsed<ModelName> {
+    let found = text(value).ok().filter(|text| !text.chars().any(char::is_control));
+    found.and_then(|text| ModelName::parse(text.trim())).ok_or_else(|| {
+        format!(
+            "must be 1 to {} characters, none of them a control character or one of / \\ : ; %, and not begin with a dot",
+            model::MAX_NAME
+        )
+    })
+}
+
+pub(crate) fn model_type(value: Value) -> Parsed<ModelType> {
+    let found = text(value).ok().and_then(|text| ModelType::parse(&text));
+    found.ok_or_else(|| format!("must be 1 to {MAX_TYPE} of a-z 0-9 _ -"))
+}
+
+/// The tags of a model or version, as JSON text.
+pub(crate) fn tags(value: Value) -> Parsed<String> {
+    let wrong = || {
+        format!(
+            "must be an object of at most {MAX_TAGS} texts, {MAX_METADATA} bytes as JSON: keys of 1 to \
+             {MAX_TAG_KEY} characters without ':', values of at most {MAX_TAG_VALUE}, none with control characters"
+        )
+    };
+    let object: BTreeMap<String, String> = serde_json::from_value(value).map_err(|_| wrong())?;
+    let json = serde_json::to_string(&object).map_err(|_| wrong())?;
+    if model::are_tags(&object) && json.len() <= MAX_METADATA { Ok(json) } else { Err(wrong()) }
+}
+
+/// A tag to look for: `key:value`.
+pub(crate) fn tag(value: Value) -> Parsed<Tag> {
+    let read = text(value).ok().and_then(|text| Tag::parse(&text));
+    read.ok_or_else(|| "must be a tag such as team:growth: its key, a colon, its value".to_owned())
 }
 
 fn text(value: Value) -> Result<String, Value> {

@@ -18,6 +18,9 @@ use crate::values;
 /// Entries of a page, unless the request says otherwise.
 pub(crate) const USUAL_LIMIT: i64 = 100;
 
+/// The longest target, in characters: a model's name, and how it is marked as one.
+const MAX_TARGET: usize = 106;
+
 const PARAMETERS: [&str; 8] = ["user_id", "action", "target", "address", "since", "until", "limit", "cursor"];
 
 pub(crate) async fn list(
@@ -31,7 +34,7 @@ pub(crate) async fn list(
     let filter = AuditFilter {
         user_id: query.get("user_id", values::user_id)?,
         action: query.get("action", values::line_up_to(64))?,
-        target: query.get("target", values::line_up_to(64))?,
+        target: query.get("target", values::line_up_to(MAX_TARGET))?,
         address: query.get("address", values::address)?,
         since: query.get("since", values::time)?,
         until: query.get("until", values::time)?,

@@ -54,6 +54,12 @@ impl Query {
         if errors.is_empty() { Ok(()) } else { Err(ApiError::fields(errors)) }
     }
 
+    /// Refuses a parameter that is given several times.
+    pub(crate) fn once(&self, name: &'static str) -> Result<(), ApiError> {
+        let count = self.parameters.iter().filter(|(key, _)| key == name).count();
+        if count <= 1 { Ok(()) } else { Err(ApiError::field(name, "can be given once only")) }
+    }
+
     pub(crate) fn page(&self) -> Result<Page, ApiError> {
         self.page_of(MAX_LIMIT)
     }

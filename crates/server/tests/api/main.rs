@@ -10,6 +10,7 @@ mod audit;
 mod billing;
 mod keys;
 mod listener;
+mod models;
 mod operation;
 mod support;
 mod usage;

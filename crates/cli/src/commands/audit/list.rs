@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// Only this action, such as key.revoke
     #[arg(long)]
     action: Option<String>,
-    /// Only what was done to the key or token of this id
+    /// Only what was done to the key or token of this id, or to the model NAME as model:NAME
     #[arg(long, value_name = "ID")]
     target: Option<String>,
     /// Only from this client address

@@ -178,7 +178,7 @@ async fn wrong_parameters_are_refused_by_name() {
             "422 until: must be an RFC 3339 time with zone, such as 2026-03-04T10:30:00Z",
         ),
         ("action=%00", "422 action: must be text of at most 64 characters without control characters"),
-        ("target=a%00", "422 target: must be text of at most 64 characters without control characters"),
+        ("target=a%00", "422 target: must be text of at most 106 characters without control characters"),
         ("acton=key.revoke", "422 acton: is not a known parameter; did you mean action?"),
         ("frobnicate=1&action=x&q=1", "422 frobnicate: is not a known parameter (and 1 more)"),
     ] {

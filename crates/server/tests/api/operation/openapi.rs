@@ -45,7 +45,7 @@ fn every_route_is_documented_and_nothing_else() {
 async fn a_path_takes_the_documented_methods_alone() {
     let service = Service::start().await;
     for (path, methods) in documented() {
-        let path = path.replace("{key_id}", "x").replace("{token_id}", "x");
+        let path = path.replace("{key_id}", "x").replace("{token_id}", "x").replace("{name}", "x");
         for method in METHODS {
             let request = service.operator.request(Method::from_bytes(method.as_bytes()).unwrap(), &path);
             let answer = Answer::to(request).await;
@@ -103,6 +103,28 @@ async fn usage_is_shown_with_the_documented_fields_alone() {
         ("HourOfValidations", &validations["hours"][0]),
         ("Alerts", &alerts),
         ("Alert", &alerts["alerts"][0]),
+    ] {
+        let documented = &document["components"]["schemas"][schema]["properties"];
+        assert_eq!(fields(shown), fields(documented), "{schema}");
+    }
+}
+
+#[tokio::test]
+async fn models_are_shown_with_the_documented_fields_alone() {
+    let service = Service::start().await;
+    let wish = json!({"name": "m", "model_type": "x"});
+    let model = service.operator.post("/api/v1/models", wish).await.created();
+    let version = service.operator.post("/api/v1/models/m/versions", json!({})).await.created();
+    let page = service.operator.get("/api/v1/models").await.ok();
+    let whole = service.operator.get("/api/v1/models/m").await.ok();
+    let document = service.anyone().get("/openapi.json").await.json();
+    for (schema, shown) in [
+        ("ModelInfo", &model),
+        ("ModelInfo", &page["models"][0]),
+        ("ModelPage", &page),
+        ("ModelWithVersions", &whole),
+        ("ModelVersion", &whole["versions"][0]),
+        ("CreatedModelVersion", &version),
     ] {
         let documented = &document["components"]["schemas"][schema]["properties"];
         assert_eq!(fields(shown), fields(documented), "{schema}");

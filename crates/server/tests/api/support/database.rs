@@ -127,6 +127,22 @@ impl Place {
         }
     }
 
+    /// Has another process write into the database.
+    pub(crate) async fn execute(&self, statements: &'static str) {
+        match self {
+            Self::Folder(_) => {
+                let options = SqliteConnectOptions::new().filename(self.file());
+                let mut connection = options.connect().await.unwrap();
+                sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+            }
+            Self::Database { server, name } => {
+                let options = PgConnectOptions::clone(server).database(name);
+                let mut connection = options.connect().await.unwrap();
+                sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+            }
+        }
+    }
+
     /// Runs a statement about this database from outside of it.
     async fn tell_server(&self, statement: &str) {
         if let Self::Database { server, name } = self {
