@@ -7,6 +7,7 @@ mod builder;
 mod errors;
 mod keys;
 mod layer;
+mod models;
 mod odd;
 mod pages;
 mod retries;
