@@ -1,7 +1,7 @@
 //! The one place that asks for the time, waits, and asks for chance.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use hokusai_core::time::{Elapsed, ElapsedMeter, Timestamp, micros};
 use rand::rand_core::UnwrapErr;
@@ -41,6 +41,21 @@ impl ElapsedClock {
 
     pub(crate) fn read(&self) -> Elapsed {
         lock(&self.0).read(boot_micros(), now())
+    }
+}
+
+/// Measures how long something took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn read(self) -> Duration {
+        self.0.elapsed()
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The key comes as `Authorization: Bearer`, `Authorization: ApiKey` or `X-API-Key`. It is taken off the
 //! request before the service behind sees it; in its place the request's extensions have an
-//! [`AdmittedKey`]. What is refused is answered as at the gateway of the platform.
+//! [`AdmittedKey`]. What is refused is answered as at the gateway of the platform. What was admitted is
+//! reported as usage once it is answered.
 //!
 //! ```no_run
 //! use axum::routing::post;
@@ -29,18 +30,28 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use hokusai_core::id::KeyId;
 use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::clock::Stopwatch;
 use crate::credential::{Ambiguous, presented, take_off};
 use crate::denial::Denial;
-use crate::verifier::Verifier;
+use crate::verifier::{Served, Verifier};
 
 /// Finds a request's client address among its extensions.
 type FindAddress = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
+/// Names what a request asks for.
+type FindRoute = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
+
+/// What a request is reported as whose caller went before it was answered.
+const CALLER_GONE: u16 = 499;
+/// What a request is reported as whose service broke instead of answering.
+const BROKEN: u16 = 500;
 
 /// Asks for a key of each request.
 #[derive(Clone)]
@@ -50,6 +61,8 @@ pub struct RequireKey {
     service_id: Option<Arc<str>>,
     scope: Option<Arc<str>>,
     client_address: FindAddress,
+    endpoint: Arc<str>,
+    route: FindRoute,
 }
 
 /// The key that a request was admitted by, among the request's extensions.
@@ -66,7 +79,14 @@ pub struct WithKey<S> {
 impl RequireKey {
     /// Lets every good key pass.
     pub fn new(verifier: Verifier) -> Self {
-        Self { verifier, service_id: None, scope: None, client_address: Arc::new(|_| None) }
+        Self {
+            verifier,
+            service_id: None,
+            scope: None,
+            client_address: Arc::new(|_| None),
+            endpoint: "unknown".into(),
+            route: Arc::new(|_| None),
+        }
     }
 
     /// Only keys for this service.
@@ -88,6 +108,32 @@ impl RequireKey {
         Self { client_address: Arc::new(find), ..self }
     }
 
+    /// What requests are reported as that [`RequireKey::route`] does not name: `unknown` unless set.
+    pub fn endpoint(self, endpoint: &str) -> Self {
+        Self { endpoint: endpoint.into(), ..self }
+    }
+
+    /// How to name what a request asks for in reports of usage: a route such as `/models/{id}`, not a path
+    /// with ids. In axum:
+    ///
+    /// ```
+    /// # use axum::extract::MatchedPath;
+    /// # fn example(layer: hokusai_client::RequireKey) -> hokusai_client::RequireKey {
+    /// layer.route(|parts| Some(parts.extensions.get::<MatchedPath>()?.as_str().to_owned()))
+    /// # }
+    /// ```
+    pub fn route(self, name: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self { route: Arc::new(name), ..self }
+    }
+
+    /// A report of a request that goes on.
+    fn report(&self, key: &KeyFacts, parts: &Parts) -> Report {
+        let endpoint = (self.route)(parts).unwrap_or_else(|| self.endpoint.to_string());
+        let service_id = self.service_id.as_deref().unwrap_or(&key.rights.service_id).to_owned();
+        let (verifier, stopwatch) = (self.verifier.clone(), Stopwatch::start());
+        Report { verifier, key: key.id, service_id, endpoint, stopwatch, status: CALLER_GONE }
+    }
+
     /// The key's facts, or the answer to a request that may not pass.
     async fn admit(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<KeyFacts, Denial> {
         let key = presented(headers, std::iter::empty()).map_err(|Ambiguous| Denial::ambiguous())?;
@@ -101,6 +147,28 @@ impl RequireKey {
         let decision = self.verifier.admit(key.expose(), &attempt).await;
         let scopes = || self.scope.as_deref().map(str::to_owned).into_iter().collect();
         Ok(Denial::unless_admitted(decision, address, scopes)?.0)
+    }
+}
+
+/// A request that goes on; it is reported when this goes, also if its caller does not wait for the answer.
+struct Report {
+    verifier: Verifier,
+    key: KeyId,
+    service_id: String,
+    endpoint: String,
+    stopwatch: Stopwatch,
+    status: u16,
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        self.verifier.report(Served {
+            key: self.key,
+            service_id: &self.service_id,
+            endpoint: &self.endpoint,
+            status: self.status,
+            took: self.stopwatch.read(),
+        });
     }
 }
 
@@ -141,21 +209,23 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         // The one that said that it is ready is the one that is called.
         let waiting = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, waiting);
         let layer = self.layer.clone();
         Box::pin(async move {
-            let (headers, extensions) = (request.headers().clone(), request.extensions().clone());
-            match layer.admit(&headers, &extensions).await {
-                Err(denial) => Ok(answer(&denial)),
-                Ok(key) => {
-                    take_off(request.headers_mut());
-                    request.extensions_mut().insert(AdmittedKey(key));
-                    inner.call(request).await
-                }
-            }
+            let (mut parts, body) = request.into_parts();
+            let key = match layer.admit(&parts.headers, &parts.extensions).await {
+                Err(denial) => return Ok(answer(&denial)),
+                Ok(key) => key,
+            };
+            take_off(&mut parts.headers);
+            let mut report = layer.report(&key, &parts);
+            parts.extensions.insert(AdmittedKey(key));
+            let answered = inner.call(Request::from_parts(parts, body)).await;
+            report.status = answered.as_ref().map_or(BROKEN, |response| response.status().as_u16());
+            answered
         })
     }
 }

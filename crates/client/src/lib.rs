@@ -83,4 +83,4 @@ pub use pages::{KeyPages, Pages, TokenPages};
 pub use service_url::UrlError;
 pub use usage::{Bill, UsageBy, UsageQuery};
 pub use validate::{Quota, Validation};
-pub use verifier::{Decision, JournalError, Unavailable, Verifier, VerifierBuilder, VerifierError};
+pub use verifier::{Decision, JournalError, Served, Unavailable, Verifier, VerifierBuilder, VerifierError};

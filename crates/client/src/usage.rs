@@ -9,7 +9,7 @@ use hokusai_core::id::KeyId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::call::Call;
+use crate::call::{Call, Credential};
 use crate::client::Client;
 use crate::error::Error;
 use crate::money;
@@ -88,6 +88,12 @@ impl Client {
     /// See [`Error`].
     pub async fn record_usages(&self, batch: &UsageBatch) -> Result<UsageRecorded, Error> {
         let call = Call::post(format!("{USAGE}/batch")).body(batch);
+        self.send(&call.repeat(repeat(&batch.records))).await?.read_as()
+    }
+
+    /// As [`Client::record_usages`], with the client's token shown as a service token.
+    pub(crate) async fn report_usages(&self, batch: &UsageBatch) -> Result<UsageRecorded, Error> {
+        let call = Call::post(format!("{USAGE}/batch")).body(batch).credential(Credential::Service);
         self.send(&call.repeat(repeat(&batch.records))).await?.read_as()
     }
 

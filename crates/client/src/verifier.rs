@@ -6,6 +6,9 @@
 
 mod journal;
 mod nodes;
+mod reports;
+mod sending;
+mod shelf;
 mod tasks;
 mod words;
 
@@ -34,12 +37,18 @@ use crate::service_url::UrlError;
 use journal::Journal;
 pub use journal::JournalError;
 use nodes::Nodes;
+use reports::Reports;
+pub use reports::Served;
 
 /// How long a request waits at the most. It is longer than the silence after which an outage is declared, so
 /// that a request which came when the service had just gone is not refused for it.
 const PATIENCE: Duration = Duration::from_millis(6500);
 /// How long a request that was asked about in vain waits before it is asked about again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long a node is given to take a batch of reports, at the least.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most that reports may take up in the journal's directory, in bytes.
+const REPORT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// The settings of a verifier to be.
 #[derive(Clone, Debug)]
@@ -52,6 +61,8 @@ pub struct VerifierBuilder {
     lookups_per_second: u32,
     journal: Option<PathBuf>,
     outage: OutagePolicy,
+    /// Bytes for reports that wait; `None`: nothing is reported.
+    reports: Option<u64>,
     timeout: Duration,
     allow_plain_http: bool,
 }
@@ -118,6 +129,9 @@ pub(crate) struct Desk {
     pub(crate) holder: HolderId,
     pub(crate) validation_ttl: Duration,
     pub(crate) journal: Option<Journal>,
+    /// The same nodes, given more time.
+    pub(crate) reporters: Nodes,
+    pub(crate) reports: Option<Arc<Reports>>,
     /// There is something to say about limits.
     pub(crate) to_say: Notify,
     /// The feed is to be asked for now.
@@ -147,6 +161,18 @@ impl VerifierBuilder {
     /// here), and the service is told afterwards. Without it such requests are answered as over the limit.
     pub fn journal(self, directory: impl Into<PathBuf>) -> Self {
         Self { journal: Some(directory.into()), outage: OutagePolicy::Allow, ..self }
+    }
+
+    /// The most that reports of usage may take up while they wait for the service, in bytes: 256 MiB in the
+    /// journal's directory unless set, which is about a million; 16 MiB of memory at the most without one.
+    /// When it is full, further reports are dropped and counted; those that wait stay.
+    pub fn report_bytes(self, bytes: u64) -> Self {
+        Self { reports: self.reports.map(|_| bytes), ..self }
+    }
+
+    /// Reports no usage: somebody else does.
+    pub fn without_reports(self) -> Self {
+        Self { reports: None, ..self }
     }
 
     /// How long a node is given to answer: 2 seconds unless set.
@@ -180,10 +206,14 @@ impl VerifierBuilder {
         if let Some(journal) = &journal {
             state.inherit(journal.inherited());
         }
+        let maker = HolderId::new(now, &mut rng);
+        let reports = self.reports.map(|most| Reports::open(maker, self.journal.as_deref(), most));
         let desk = Arc::new(Desk {
             state,
             clock,
-            nodes: self.nodes()?,
+            nodes: self.nodes(self.timeout)?,
+            reporters: self.nodes(self.timeout.max(BATCH_TIMEOUT))?,
+            reports: reports.transpose()?.map(Arc::new),
             holder: HolderId::new(now, &mut rng),
             validation_ttl: self.validation_ttl,
             journal,
@@ -194,9 +224,9 @@ impl VerifierBuilder {
         Ok(Verifier(Arc::new(Running { desk, tasks })))
     }
 
-    fn nodes(&self) -> Result<Nodes, VerifierError> {
+    fn nodes(&self, timeout: Duration) -> Result<Nodes, VerifierError> {
         let node = |url: &String| {
-            let builder = Client::builder(url)?.token(self.token.clone()).timeout(self.timeout).retries(0);
+            let builder = Client::builder(url)?.token(self.token.clone()).timeout(timeout).retries(0);
             let builder = if self.allow_plain_http { builder.allow_plain_http() } else { builder };
             Ok(builder.build()?)
         };
@@ -216,6 +246,7 @@ impl Verifier {
             lookups_per_second: 50,
             journal: None,
             outage: OutagePolicy::Deny,
+            reports: Some(REPORT_BYTES),
             timeout: Duration::from_secs(2),
             allow_plain_http: false,
         }
@@ -280,6 +311,16 @@ impl Verifier {
         self.0.desk.state.position().is_some()
     }
 
+    /// Reports a request that was admitted and answered. It waits for neither disk nor network, and can't fail:
+    /// the record is sent until the service has taken it, and what there is no room for is counted. With a
+    /// journal it is written down within 100 milliseconds; what is reported later than that before a crash
+    /// is lost. Without one, a crash loses all that was not sent.
+    pub fn report(&self, served: Served<'_>) {
+        if let Some(reports) = &self.0.desk.reports {
+            reports.take(&served, clock::now());
+        }
+    }
+
     /// Keys that are remembered now.
     #[must_use]
     pub fn known_keys(&self) -> usize {
@@ -292,14 +333,28 @@ impl Verifier {
         self.0.desk.state.open_debt()
     }
 
-    /// Gives back all units, settles what is owed, and leaves the service's register; for at most `patience`.
+    /// Gives back all units, settles what is owed, leaves the service's register, and sends what was reported;
+    /// for at most `patience`.
     /// Nothing may be asked of the verifier or its clones afterwards.
     pub async fn stop(self, patience: Duration) {
         // Whatever could not be said in time is known to the service later: units at the end of the hour,
-        // debts when the next process on the same journal says so.
-        let _ = tokio::time::timeout(patience, tasks::leave(&self.0.desk)).await;
+        // debts and reports when the next process on the same journal says so.
+        let desk = &self.0.desk;
+        let _ = tokio::time::timeout(patience, async {
+            tokio::join!(tasks::leave(desk), sending::drain(desk));
+        })
+        .await;
         let mut tasks = std::mem::take(&mut *clock::lock(&self.0.tasks));
         tasks.shutdown().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What was reported last is in no file yet.
+        if let Some(reports) = &self.desk.reports {
+            reports.write_down();
+        }
     }
 }
 

@@ -37,6 +37,28 @@ impl Nodes {
         None
     }
 
+    /// Tells one node after the other, each once, until one takes it or finds fault with it. Whether the nodes
+    /// can be reached is not concluded from this.
+    pub(crate) async fn tell<T, F>(&self, what: impl Fn(Client) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let first = self.current.load(Ordering::Relaxed);
+        let mut step = 0;
+        loop {
+            let index = (first + step) % self.clients.len();
+            step += 1;
+            let told = what(self.clients[index].clone()).await;
+            let is_settled = matches!(told, Ok(_) | Err(Error::Invalid { .. }));
+            if is_settled {
+                self.current.store(index, Ordering::Relaxed);
+            }
+            if is_settled || step == self.clients.len() {
+                return told;
+            }
+        }
+    }
+
     /// Whether the latest question was put to every node in vain. While it is so, the feed is asked for again
     /// and again.
     pub(crate) fn was_in_vain(&self) -> bool {

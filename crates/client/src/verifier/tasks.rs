@@ -14,7 +14,7 @@ use hokusai_core::verifier::{KeyAnswer, LookUp, Message, News, Taken, Woken};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::{Desk, words};
+use super::{Desk, sending, words};
 use crate::client::Client;
 use crate::clock;
 use crate::error::Error;
@@ -37,6 +37,7 @@ pub(super) fn start(desk: &Arc<Desk>) -> JoinSet<()> {
     tasks.spawn(keep_speaking(desk.clone()));
     tasks.spawn(keep_following(desk.clone()));
     tasks.spawn(keep_sweeping(desk.clone()));
+    sending::start(desk, &mut tasks);
     tasks
 }
 

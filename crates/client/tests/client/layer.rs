@@ -3,12 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, MatchedPath};
 use axum::http::HeaderMap;
 use axum::routing::get;
 use axum::{Extension, Router};
 use hokusai_client::api::keys::{CreateKey, UpdateKey};
-use hokusai_client::{AdmittedKey, RequireKey, Verifier};
+use hokusai_client::{AdmittedKey, RequireKey, UsageBy, Verifier};
 use insta::assert_snapshot;
 use reqwest::{RequestBuilder, Response};
 
@@ -34,7 +34,8 @@ async fn protected(restrict: impl FnOnce(RequireKey) -> RequireKey) -> Protected
         Some(extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip())
     };
     let layer = restrict(RequireKey::new(verifier.clone()).client_address(address));
-    let router = Router::new().route("/", get(who)).layer(layer);
+    let broken = || async { axum::http::StatusCode::IM_A_TEAPOT };
+    let router = Router::new().route("/", get(who)).route("/models/{id}", get(broken)).layer(layer);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async {
@@ -122,4 +123,32 @@ async fn exactly_the_limit_passes_and_changes_are_followed() {
     protected.service.operator.revoke_key(id(&small)).await.unwrap();
     assert_snapshot!(protected.with(&small.api_key).await, @r#"401 {"detail":"API key is inactive or has been revoked","code":"revoked"}"#);
     protected.verifier.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn each_request_that_passes_is_reported() {
+    let route =
+        |parts: &axum::http::request::Parts| Some(parts.extensions.get::<MatchedPath>()?.as_str().to_owned());
+    let protected = protected(|layer| layer.endpoint("elsewhere").route(route)).await;
+    let key = protected.service.key("a key").await;
+    assert_eq!(protected.with(&key.api_key).await, "200 admin 0");
+    assert!(protected.with("hk_live_nothing").await.starts_with("401"));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for place in ["/models/1", "/models/2?key=value", "/nowhere"] {
+        let asked = client.get(format!("{}{place}", protected.url)).bearer_auth(&key.api_key);
+        asked.send().await.unwrap();
+    }
+    protected.verifier.stop(Duration::from_secs(20)).await;
+    let stats =
+        protected.service.operator.usage_stats(id(&key), None, Some(UsageBy::Endpoint)).await.unwrap();
+    let reported: Vec<_> = stats
+        .groups
+        .unwrap()
+        .into_iter()
+        .map(|group| format!("{} {} {}", group.name, group.requests, group.errors))
+        .collect();
+    assert_eq!(reported, ["/models/{id} 2 2", "/ 1 0", "elsewhere 1 1"]);
+    let by_service =
+        protected.service.operator.usage_stats(id(&key), None, Some(UsageBy::Service)).await.unwrap();
+    assert_eq!(by_service.groups.unwrap()[0].name, "platform");
 }

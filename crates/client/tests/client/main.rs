@@ -10,6 +10,7 @@ mod layer;
 mod models;
 mod odd;
 mod pages;
+mod reports;
 mod retries;
 mod service;
 mod usage;

@@ -1,0 +1,246 @@
+//! Reports of usage: what was served, kept until the service has taken it.
+//!
+//! Whoever reports waits for neither disk nor network: a record goes to a buffer, from there to the shelf at
+//! least every 100 milliseconds, and from there to the service.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use hokusai_api::usage::UsageRecord;
+use hokusai_core::id::{HolderId, KeyId};
+use hokusai_core::time::Timestamp;
+use hokusai_core::usage::{self, MAX_ENDPOINT, MAX_RESPONSE_MS};
+use tokio::sync::Notify;
+
+use super::journal::JournalError;
+use super::shelf::{Read, Shelf, line};
+use crate::clock::lock;
+use crate::error::Error;
+
+/// The most that waits to be written down, in bytes.
+const MOST_BUFFERED: usize = 8 * 1024 * 1024;
+
+/// One request that was admitted and answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Served<'a> {
+    /// The key that it was admitted by.
+    pub key: KeyId,
+    /// The service that it was for: one that the authentication service knows.
+    pub service_id: &'a str,
+    /// What was asked for: a route such as `/models/{id}`, not a path with ids, of which there may be any
+    /// number. It is cut off after 256 characters.
+    pub endpoint: &'a str,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// How long the answer took.
+    pub took: Duration,
+}
+
+/// Reports on their way.
+#[derive(Debug)]
+pub(crate) struct Reports {
+    /// What the idempotency keys of this process begin with.
+    maker: HolderId,
+    made: AtomicU64,
+    buffer: Mutex<Vec<u8>>,
+    shelf: Mutex<Shelf>,
+    /// There is something in the buffer.
+    pub(crate) came: Notify,
+    /// There is something on the shelf.
+    pub(crate) put: Notify,
+    /// What is on the shelf is to be sent at once.
+    pub(crate) hurry: Notify,
+    pub(crate) counts: Counts,
+    is_dropping: AtomicBool,
+    is_failing: AtomicBool,
+}
+
+/// How many records came to which end.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) sent: AtomicU64,
+    pub(crate) no_room: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) damaged: AtomicU64,
+}
+
+impl Reports {
+    pub(crate) fn open(maker: HolderId, directory: Option<&Path>, most: u64) -> Result<Self, JournalError> {
+        Ok(Self {
+            maker,
+            made: AtomicU64::new(0),
+            buffer: Mutex::new(Vec::new()),
+            shelf: Mutex::new(Shelf::open(directory, most)?),
+            came: Notify::new(),
+            put: Notify::new(),
+            hurry: Notify::new(),
+            counts: Counts::default(),
+            is_dropping: AtomicBool::new(false),
+            is_failing: AtomicBool::new(false),
+        })
+    }
+
+    /// Keeps one report.
+    pub(crate) fn take(&self, served: &Served<'_>, now: Timestamp) {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let line = line(&record(served, format!("{}-{number}", self.maker), now));
+        let mut buffer = lock(&self.buffer);
+        if buffer.len() + line.len() > MOST_BUFFERED {
+            drop(buffer);
+            return self.no_room(1);
+        }
+        let is_first = buffer.is_empty();
+        buffer.extend_from_slice(line.as_bytes());
+        drop(buffer);
+        if is_first {
+            self.came.notify_one();
+        }
+    }
+
+    /// Writes down what is in the buffer. It waits for the disk.
+    pub(crate) fn write_down(&self) {
+        let mut shelf = lock(&self.shelf);
+        let lines = std::mem::take(&mut *lock(&self.buffer));
+        let dropped = shelf.put(&lines);
+        drop(shelf);
+        self.no_room(dropped);
+        if !lines.is_empty() {
+            self.put.notify_one();
+        }
+    }
+
+    /// The oldest records that are written down. It waits for the disk.
+    pub(crate) fn read(&self) -> Option<Read> {
+        let read = lock(&self.shelf).read();
+        if read.is_none() {
+            // If there is no room again later, that is news again.
+            self.is_dropping.store(false, Ordering::Relaxed);
+        }
+        read
+    }
+
+    /// The service has what was read last, or will never take it. It waits for the disk.
+    pub(crate) fn finish(&self, bytes: u64) {
+        lock(&self.shelf).finish(bytes);
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.shelf).is_empty() && lock(&self.buffer).is_empty()
+    }
+
+    /// Whether reports reach the service; the first failure is logged.
+    pub(crate) fn is_failing(&self, error: Option<&Error>) {
+        let was_failing = self.is_failing.swap(error.is_some(), Ordering::Relaxed);
+        if let Some(error) = error.filter(|_| !was_failing) {
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "usage can't be reported; it is kept and sent later"
+            );
+        }
+    }
+
+    /// The service will never take these.
+    pub(crate) fn refused(&self, records: u64, error: &Error) {
+        if records > 0 {
+            self.counts.refused.fetch_add(records, Ordering::Relaxed);
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, records, "the service refuses reports of usage; they are dropped");
+        }
+    }
+
+    fn no_room(&self, records: u64) {
+        if records == 0 {
+            return;
+        }
+        self.counts.no_room.fetch_add(records, Ordering::Relaxed);
+        if !self.is_dropping.swap(true, Ordering::Relaxed) {
+            tracing::warn!("reports of usage are dropped: as many as may wait for the service do");
+        }
+    }
+}
+
+/// The record of a request, so that the service can't find fault with its form.
+fn record(served: &Served<'_>, idempotency_key: String, now: Timestamp) -> UsageRecord {
+    let endpoint: String =
+        served.endpoint.chars().filter(|letter| !letter.is_control()).take(MAX_ENDPOINT).collect();
+    let endpoint = usage::endpoint(&endpoint).map_or_else(|| "unknown".to_owned(), String::from);
+    let longest = Duration::from_millis(MAX_RESPONSE_MS.unsigned_abs());
+    let took = served.took.min(longest).as_micros() as f64;
+    UsageRecord {
+        key_id: Some(served.key.to_string()),
+        service_id: served.service_id.to_owned(),
+        endpoint,
+        status_code: served.status.clamp(100, 599),
+        response_time_ms: took / 1000.0,
+        idempotency_key: Some(idempotency_key),
+        occurred_at: Some(hokusai_api::time::write(now.0)),
+        ..UsageRecord::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAKER: &str = "018f0000-0000-7000-8000-000000000001";
+
+    fn served<'a>(endpoint: &'a str, status: u16, took: Duration) -> Served<'a> {
+        Served { key: MAKER.parse().unwrap(), service_id: "platform", endpoint, status, took }
+    }
+
+    #[test]
+    fn no_report_has_a_form_that_the_service_refuses() {
+        let long = "x".repeat(300);
+        for (endpoint, status, took, kept) in [
+            ("/a", 200, Duration::from_micros(1500), ("/a", 200, 1.5)),
+            ("/a?secret", 999, Duration::ZERO, ("/a", 599, 0.0)),
+            ("", 7, Duration::MAX, ("unknown", 100, 86_400.0 * 1000.0)),
+            ("/a\n/b", 404, Duration::from_secs(1), ("/a/b", 404, 1000.0)),
+            (&long, 200, Duration::ZERO, (&long[..256], 200, 0.0)),
+        ] {
+            let record = record(&served(endpoint, status, took), "k".into(), Timestamp(0));
+            let form = (record.endpoint.as_str(), record.status_code, record.response_time_ms);
+            assert_eq!(form, kept, "{endpoint}");
+            assert_eq!(record.occurred_at.as_deref(), Some("1970-01-01T00:00:00Z"));
+        }
+    }
+
+    #[test]
+    fn every_report_is_told_apart_and_written_in_order() {
+        let reports = Reports::open(MAKER.parse().unwrap(), None, 1 << 20).unwrap();
+        for endpoint in ["/a", "/a", "/b"] {
+            reports.take(&served(endpoint, 200, Duration::ZERO), Timestamp(0));
+        }
+        assert_eq!(reports.read(), None);
+        assert!(!reports.is_empty());
+        reports.write_down();
+        let read = reports.read().unwrap();
+        let kept: Vec<_> = read
+            .records
+            .iter()
+            .map(|record| (record.endpoint.as_str(), record.idempotency_key.as_deref().unwrap()))
+            .collect();
+        let key = |number| format!("{MAKER}-{number}");
+        assert_eq!(kept, [("/a", key(0).as_str()), ("/a", key(1).as_str()), ("/b", key(2).as_str())]);
+        reports.finish(read.bytes);
+        assert!(reports.is_empty());
+    }
+
+    #[test]
+    fn reports_beyond_the_room_are_counted() {
+        let reports = Reports::open(MAKER.parse().unwrap(), None, 400).unwrap();
+        for _ in 0..3 {
+            reports.take(&served("/a", 200, Duration::ZERO), Timestamp(0));
+        }
+        reports.write_down();
+        assert_eq!(reports.read().unwrap().records.len(), 1);
+        assert_eq!(reports.counts.no_room.load(Ordering::Relaxed), 2);
+        let many = vec![b'x'; MOST_BUFFERED];
+        lock(&reports.buffer).extend_from_slice(&many);
+        reports.take(&served("/a", 200, Duration::ZERO), Timestamp(0));
+        assert_eq!(reports.counts.no_room.load(Ordering::Relaxed), 3);
+    }
+}
