@@ -3,11 +3,13 @@
 //! A report is answered once it is durable. If more waits than can be held, or it waits for long, a report is
 //! put off; nothing that was answered is only in memory.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use hokusai_core::billing::{Bill, Money};
 use hokusai_core::calendar::{Day, Month};
 use hokusai_core::id::KeyId;
+use hokusai_core::time::Timestamp;
 use hokusai_core::token::Role;
 use hokusai_store::{GroupBy, Recorded, Report, Reporter, ServiceDay, StoreError, UsageGroup};
 
@@ -67,6 +69,7 @@ impl Engine {
                     metrics::counter!("hokusai_usage_commits_total").increment(1);
                     for (waiting, outcome) in some.into_iter().zip(outcomes) {
                         count(&outcome);
+                        self.note_uses(&waiting.report, &outcome);
                         // Whoever has gone finds out by reporting again.
                         let _ = waiting.answer.send(Ok(outcome));
                     }
@@ -79,6 +82,25 @@ impl Engine {
                     }
                 }
             }
+        }
+    }
+
+    /// Who may report of every key reports what was admitted: that is when a key was used last, if it was a
+    /// verifier that admitted it.
+    fn note_uses(&self, report: &Report, outcome: &Recorded) {
+        let is_new = matches!(outcome, Recorded::Taken { new, .. } if *new > 0);
+        if !is_new || report.reporter != Reporter::Anyone || report.is_debit {
+            return;
+        }
+        let now = self.clock.now();
+        let mut last: HashMap<KeyId, Timestamp> = HashMap::new();
+        for record in &report.records {
+            let at = record.occurred_at.map_or(now, |at| at.min(now));
+            let known = last.entry(record.key).or_insert(at);
+            *known = at.max(*known);
+        }
+        for (key, at) in last {
+            self.validations.note_use(key, at);
         }
     }
 

@@ -3,16 +3,21 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use hokusai_core::id::KeyId;
 use hokusai_core::policy::Refusal;
-use hokusai_core::time::{Hour, Timestamp};
+use hokusai_core::time::{Hour, MINUTE, Timestamp};
 use hokusai_store::{HourOfKey, KeyCounts};
+use quick_cache::sync::Cache;
 
 use crate::clock::lock;
 
 const SHARDS: usize = 64;
+/// That a key was used elsewhere is written down again after this time, in microseconds.
+const NOTED_EVERY: i64 = MINUTE;
+/// The most keys that it is remembered of when that was last noted.
+const MOST_NOTED: usize = 100_000;
 
 /// What came of a validation of a key that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +35,8 @@ pub(crate) struct Validations {
     shards: Box<[Mutex<Counts>]>,
     hasher: RandomState,
     outbox: tokio::sync::Mutex<Outbox>,
+    /// When keys were last noted as used elsewhere.
+    noted: Cache<KeyId, Timestamp>,
     /// Up to where old counts were looked for.
     pub(crate) pruned: Mutex<(String, i64)>,
 }
@@ -52,6 +59,7 @@ impl Validations {
             shards,
             hasher: RandomState::new(),
             outbox: tokio::sync::Mutex::new(outbox),
+            noted: Cache::new(MOST_NOTED),
             pruned: Mutex::default(),
         }
     }
@@ -61,8 +69,7 @@ impl Validations {
             // There is no key whose count it could be.
             return;
         }
-        let shard = &self.shards[self.hasher.hash_one(key) as usize % SHARDS];
-        let mut counts = lock(shard);
+        let mut counts = self.counts_of(key);
         let (last_used_at, of_key) = counts.entry((key, now.hour())).or_default();
         *match outcome {
             Outcome::Valid => {
@@ -76,6 +83,21 @@ impl Validations {
             Outcome::Refused(Refusal::InsufficientScope) => &mut of_key.insufficient_scope,
             Outcome::Refused(Refusal::IpNotAllowed | Refusal::InvalidKey) => &mut of_key.ip_not_allowed,
         } += 1;
+    }
+
+    /// A key was used at `at`, which others found good: that moves its last use, and counts as no validation.
+    pub(crate) fn note_use(&self, key: KeyId, at: Timestamp) {
+        if self.noted.get(&key).is_some_and(|noted| at < noted.plus(NOTED_EVERY)) {
+            return;
+        }
+        self.noted.insert(key, at);
+        let mut counts = self.counts_of(key);
+        let (last_used_at, _) = counts.entry((key, at.hour())).or_default();
+        *last_used_at = (*last_used_at).max(Some(at));
+    }
+
+    fn counts_of(&self, key: KeyId) -> MutexGuard<'_, Counts> {
+        lock(&self.shards[self.hasher.hash_one(key) as usize % SHARDS])
     }
 
     /// Who hands counts in, one after the other.
@@ -130,5 +152,18 @@ mod tests {
         let KeyCounts { limited, expired, ip_not_allowed, revoked, .. } = counts[1].counts;
         assert_eq!((limited, expired, ip_not_allowed, revoked), (1, 1, 1, 0));
         assert!(validations.take().is_empty());
+    }
+    #[test]
+    fn a_use_elsewhere_moves_the_last_use_once_a_minute_and_counts_as_nothing() {
+        let now = Timestamp(hokusai_core::time::HOUR);
+        let validations = Validations::new(now);
+        let key: KeyId = KEY.parse().unwrap();
+        let mut told = Vec::new();
+        for at in [0, 1, MINUTE - 1, MINUTE, -MINUTE, 2 * MINUTE].map(|micros| now.plus(micros)) {
+            validations.note_use(key, at);
+            told.extend(validations.take().into_iter().map(|of| (of.last_used_at.unwrap(), of.counts)));
+        }
+        let nothing = KeyCounts::default();
+        assert_eq!(told, [0, 1, 2].map(|minute| (now.plus(minute * MINUTE), nothing)));
     }
 }

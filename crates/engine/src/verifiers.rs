@@ -175,6 +175,8 @@ impl Engine {
         if allotment.is_some_and(|answer| !answer.living) {
             return refused(ended(&key));
         }
+        // Somebody shows it there. What is admitted by it from now on is heard of by reports of usage alone.
+        self.validations.note_use(key.id, now);
         let ends = key.lifetime.expires_at.min(key.lifetime.revoked_from());
         let left = Duration::from_micros(u64::try_from(ends.0.saturating_sub(now.0)).unwrap_or(0));
         // Never longer than whoever waits for a change to hold reckons with.

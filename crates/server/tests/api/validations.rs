@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, IssuedKey, Service, Setup};
+use crate::support::{Answer, IssuedKey, Service, Setup, record_of};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -153,4 +153,39 @@ async fn a_member_sees_the_validations_of_its_own_keys_alone() {
         let answer = ada.get(&format!("/api/v1/keys/{id}/validations")).await;
         assert_eq!(answer.detail(), "404 API key not found", "{id}");
     }
+}
+
+#[tokio::test]
+async fn what_verifiers_ask_and_report_moves_the_last_use_and_counts_as_no_validation() {
+    let service = Service::start().await;
+    let (key, other) = (service.key(json!({})).await, service.key(json!({})).await);
+    let verifier = service.process().await;
+    verifier.enter().await;
+    verifier.vouch(&key, json!({"seq": 1})).await.ok();
+    let seen = hours(&service, &key, "").await;
+    assert_eq!((&seen[0]["last_used_at"], &seen[0]["valid"]), (&json!("2026-03-04T10:30:00Z"), &json!(0)));
+    assert_eq!(last_use(&service, &other).await, Value::Null);
+
+    let gateway = service.verifier().await;
+    service.clock.advance(Duration::from_secs(300));
+    let reported = |at: &str| record_of(&key, json!({"occurred_at": at, "idempotency_key": at}));
+    let records = vec![reported("2026-03-04T10:32:30Z"), reported("2026-03-04T10:31:00Z")];
+    gateway.batch(records.clone()).await.ok();
+    hours(&service, &key, "").await;
+    assert_eq!(last_use(&service, &key).await, "2026-03-04T10:32:30Z");
+
+    // Neither what is known already, nor what is too far ahead to have happened, nor what a user says.
+    gateway.batch(records).await.ok();
+    gateway.batch(vec![reported("2026-03-04T10:36:00Z")]).await.ok();
+    let member = service.member("ada").await;
+    let own = member.key(json!({})).await;
+    member.batch(vec![record_of(&own, json!({}))]).await.ok();
+    hours(&service, &key, "").await;
+    hours(&service, &own, "").await;
+    assert_eq!(last_use(&service, &key).await, "2026-03-04T10:35:00Z");
+    assert_eq!(last_use(&service, &own).await, Value::Null);
+}
+
+async fn last_use(service: &Service, key: &IssuedKey) -> Value {
+    service.operator.get(&key.path()).await.ok()["last_used_at"].clone()
 }
