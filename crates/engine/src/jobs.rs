@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hokusai_core::time::{DAY, Hour, SECOND};
+use hokusai_core::time::{DAY, HOUR, Hour, SECOND};
 use hokusai_core::usage::RETENTION_MARGIN;
 use hokusai_store::StoreError;
 use tokio::task::JoinSet;
@@ -224,6 +224,8 @@ impl Engine {
     pub async fn tidy(&self) -> Result<(), StoreError> {
         let now = self.store.now().await?;
         self.tidy_register().await?;
+        // For as long as anybody could speak of the units that they had.
+        self.store.prune_holders(now.plus(-(KEPT_HOURS + 1) * HOUR)).await?;
         self.store.prune_dry_accounts(now.plus(-60 * SECOND).0).await?;
         self.store.prune_validation_counters(now.plus(-KEPT_COUNTERS)).await?;
         let kept = self.options.usage_retention_days.saturating_mul(DAY);

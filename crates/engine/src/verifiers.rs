@@ -198,11 +198,13 @@ impl Engine {
         }
         match self.store.renew_verifier(verifier.holder, verifier.token).await? {
             None => Ok(None),
-            Some((token, valid_for)) if token == verifier.token.to_string() => {
-                self.verifiers.note(verifier, i64::MIN, valid_for, sent);
-                Ok(Some(valid_for))
+            Some((token, _)) if token != verifier.token.to_string() => Err(Declined::HolderTaken),
+            Some((_, valid_for)) => {
+                if let Some(valid_for) = valid_for {
+                    self.verifiers.note(verifier, i64::MIN, valid_for, sent);
+                }
+                Ok(valid_for)
             }
-            Some(_) => Err(Declined::HolderTaken),
         }
     }
 
@@ -271,7 +273,8 @@ impl Engine {
         Ok(self.store.allot(verifier.holder, asks).await?)
     }
 
-    /// A verifier admits nothing any longer.
+    /// A verifier admits nothing any longer. It may be said by another process with the same token that holds
+    /// what only one living process can hold.
     ///
     /// # Errors
     /// [`Declined::Store`], [`Declined::HolderTaken`].

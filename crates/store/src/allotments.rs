@@ -169,7 +169,8 @@ macro_rules! allotted_row {
                 and o.asked_at > allotments.asked_at - 20000000) as holders,
             exists (select 1 from allotments o join holders h on h.holder = o.holder
                 where o.hour = allotments.hour and o.account_id = allotments.account_id and o.holder <> $2
-                and o.allotted > o.used + o.awaited and h.seen_at > allotments.asked_at - 20000000) as reclaimable,
+                and o.allotted > o.used + o.awaited and h.kind <> 'gone'
+                and h.seen_at > allotments.asked_at - 20000000) as reclaimable,
             (select a.lives_until > allotments.asked_at from accounts a
                 where a.account_id = allotments.account_id) as living,
             (select hour from latest_hour) as known_hour"

@@ -1,4 +1,7 @@
 //! The register of living holders: the processes that admit requests from memory.
+//!
+//! Of a verifier that left, the row stays for a while, as `gone`: nobody with another token takes its place, and
+//! so nobody else speaks of the units that it had.
 
 use std::time::Duration;
 
@@ -53,7 +56,7 @@ impl Store {
         run!(self, register_holder(holder, kind, revision))
     }
 
-    /// Says that `holder` admits nothing any longer.
+    /// Says that `holder` admits nothing any longer. It stays bound to its token.
     ///
     /// # Errors
     /// [`StoreError`] if the database does not answer.
@@ -85,8 +88,8 @@ impl Store {
         run!(self, enter_verifier(holder, token, revision, valid_for))
     }
 
-    /// Renews a verifier that is in the register; says by which token it is bound and how long it may use what
-    /// it is told, or that it is not there.
+    /// Renews a verifier that is in the register, if it is this token's. Says to which token it is bound, and
+    /// how long it may use what it is told: `None`, if it has left. Of a stranger nothing is said.
     ///
     /// # Errors
     /// [`StoreError`] if the database does not answer.
@@ -94,9 +97,9 @@ impl Store {
         &self,
         holder: HolderId,
         token: TokenId,
-    ) -> Result<Option<(String, Duration)>, StoreError> {
+    ) -> Result<Option<(String, Option<Duration>)>, StoreError> {
         let renewed = run!(self, renew_verifier(holder, token))?;
-        Ok(renewed.map(|(token, valid_for)| (token, duration(valid_for))))
+        Ok(renewed.map(|(token, kind, valid_for)| (token, (kind != "gone").then(|| duration(valid_for)))))
     }
 
     /// Who has not applied the feed up to `revision` yet, `except` left out and [`MOST_PENDING`] at the most, and the store's time after that
@@ -136,12 +139,20 @@ impl Store {
         seen.collect()
     }
 
-    /// Drops a holder, unless it was seen again.
+    /// Drops a holder, unless it was seen again. A verifier stays bound to its token.
     ///
     /// # Errors
     /// [`StoreError`] if the database does not answer.
     pub async fn drop_holder(&self, seen: &SeenHolder) -> Result<(), StoreError> {
         run!(self, drop_holder(seen))
+    }
+
+    /// Drops what is known of verifiers that left and were last seen before `before`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub async fn prune_holders(&self, before: Timestamp) -> Result<(), StoreError> {
+        run!(self, prune_holders(before))
     }
 }
 
@@ -169,10 +180,12 @@ both! {
     }
 
     pub(crate) async fn forget_holder(db: &here::Db, holder: HolderId) -> Result<(), StoreError> {
-        sqlx::query("delete from holders where holder = $1")
-            .bind(holder.to_string())
-            .execute(db.write())
-            .await?;
+        let mut tx = db.begin().await?;
+        let leave = "update holders set kind = 'gone' where holder = $1 and kind <> 'node'";
+        sqlx::query(leave).bind(holder.to_string()).execute(&mut *tx).await?;
+        let delete = "delete from holders where holder = $1 and kind = 'node'";
+        sqlx::query(delete).bind(holder.to_string()).execute(&mut *tx).await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -197,15 +210,19 @@ both! {
         let enter = here::either(
             "insert into holders (holder, kind, token_id, seen_at, revision, valid_for)
                 values ($1, 'verifier', $2, $3, $4, $5)
-             on conflict (holder) do update set seen_at = excluded.seen_at,
-                revision = max(holders.revision, excluded.revision),
-                valid_for = max(holders.valid_for, excluded.valid_for)
+             on conflict (holder) do update set kind = excluded.kind, seen_at = excluded.seen_at,
+                revision = case when holders.kind = 'gone' then excluded.revision
+                    else max(holders.revision, excluded.revision) end,
+                valid_for = case when holders.kind = 'gone' then excluded.valid_for
+                    else max(holders.valid_for, excluded.valid_for) end
              where holders.token_id = excluded.token_id",
             "insert into holders (holder, kind, token_id, seen_at, revision, valid_for)
                 values ($1, 'verifier', $2, store_now($3), $4, $5)
-             on conflict (holder) do update set seen_at = excluded.seen_at,
-                revision = greatest(holders.revision, excluded.revision),
-                valid_for = greatest(holders.valid_for, excluded.valid_for)
+             on conflict (holder) do update set kind = excluded.kind, seen_at = excluded.seen_at,
+                revision = case when holders.kind = 'gone' then excluded.revision
+                    else greatest(holders.revision, excluded.revision) end,
+                valid_for = case when holders.kind = 'gone' then excluded.valid_for
+                    else greatest(holders.valid_for, excluded.valid_for) end
              where holders.token_id = excluded.token_id",
         );
         let entered = sqlx::query(enter)
@@ -223,12 +240,13 @@ both! {
         db: &here::Db,
         holder: HolderId,
         token: TokenId,
-    ) -> Result<Option<(String, i64)>, StoreError> {
+    ) -> Result<Option<(String, String, i64)>, StoreError> {
         let renew = here::either(
-            "update holders set seen_at = case when token_id = $2 then $3 else seen_at end where holder = $1
-             returning token_id, valid_for",
-            "update holders set seen_at = case when token_id = $2 then store_now($3) else seen_at end
-             where holder = $1 returning token_id, valid_for",
+            "update holders set seen_at = case when token_id = $2 and kind <> 'gone' then $3 else seen_at end
+             where holder = $1 returning token_id, kind, valid_for",
+            "update holders set seen_at = case when token_id = $2 and kind <> 'gone' then store_now($3)
+                else seen_at end
+             where holder = $1 returning token_id, kind, valid_for",
         );
         let renewed = sqlx::query_as(renew)
             .bind(holder.to_string())
@@ -245,7 +263,7 @@ both! {
     ) -> Result<(Timestamp, Vec<(String, String, i64)>), StoreError> {
         let mut connection = db.own().acquire().await?;
         let pending = "select holder, kind, valid_for from holders where revision < $1 and holder <> $2
-            order by holder limit 1000";
+            and kind <> 'gone' order by holder limit 1000";
         let rows = sqlx::query_as(pending)
             .bind(revision)
             .bind(except.to_string())
@@ -256,16 +274,26 @@ both! {
     }
 
     pub(crate) async fn seen_holders(db: &here::Db) -> Result<Vec<(String, String, i64)>, StoreError> {
-        let seen = sqlx::query_as("select holder, kind, seen_at from holders").fetch_all(db.own());
-        Ok(seen.await?)
+        let seen = sqlx::query_as("select holder, kind, seen_at from holders where kind <> 'gone'");
+        Ok(seen.fetch_all(db.own()).await?)
     }
 
     pub(crate) async fn drop_holder(db: &here::Db, seen: &SeenHolder) -> Result<(), StoreError> {
-        sqlx::query("delete from holders where holder = $1 and seen_at = $2")
+        let drop = if seen.is_node {
+            "delete from holders where holder = $1 and seen_at = $2"
+        } else {
+            "update holders set kind = 'gone' where holder = $1 and seen_at = $2"
+        };
+        sqlx::query(drop)
             .bind(seen.holder.to_string())
             .bind(seen.seen_at.0)
             .execute(db.write())
             .await?;
+        Ok(())
+    }
+    pub(crate) async fn prune_holders(db: &here::Db, before: Timestamp) -> Result<(), StoreError> {
+        let prune = sqlx::query("delete from holders where kind = 'gone' and seen_at < $1");
+        prune.bind(before.0).execute(db.write()).await?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hokusai_core::allotment::Ask;
 use hokusai_core::debt::{Debt, DebtId};
-use hokusai_core::id::TokenId;
+use hokusai_core::id::{HolderId, TokenId};
 use hokusai_core::time::{Hour, SECOND};
 use hokusai_store::{AccountAsk, PendingHolder};
 
@@ -12,6 +12,10 @@ use crate::acts::Holder;
 use crate::facts::facts;
 use crate::samples::{START, id, new_key};
 use crate::stores::TestStore;
+
+async fn registered(store: &TestStore) -> Vec<HolderId> {
+    store.seen_holders().await.unwrap().into_iter().map(|seen| seen.holder).collect()
+}
 
 facts! {
     async fn a_holder_is_registered_once_and_brought_up_to_date(store: TestStore) {
@@ -29,8 +33,40 @@ facts! {
         store.register_holder(id(2), "verifier", 0).await.unwrap();
         store.forget_holder(id(2)).await.unwrap();
         store.forget_holder(id(9)).await.unwrap();
-        assert_eq!(store.number("select count(*) from holders where kind = 'node'").await, 1);
+        assert_eq!(registered(&store).await, [id(1)]);
+        store.forget_holder(id(1)).await.unwrap();
+        assert_eq!(registered(&store).await, []);
+        assert_eq!(store.number("select count(*) from holders where kind = 'node'").await, 0);
+    }
+
+    async fn a_verifier_that_left_stays_bound_to_its_token_for_a_while(store: TestStore) {
+        let (long, short) = (Duration::from_secs(300), Duration::from_secs(5));
+        let bound = |valid_for| Some((id::<TokenId>(7).to_string(), valid_for));
+        for leaves_by_itself in [true, false] {
+            assert!(store.enter_verifier(id(1), id(7), 8, long).await.unwrap());
+            if leaves_by_itself {
+                store.forget_holder(id(1)).await.unwrap();
+            } else {
+                store.drop_holder(&store.seen_holders().await.unwrap()[0]).await.unwrap();
+            }
+            assert_eq!(registered(&store).await, []);
+            assert_eq!(store.pending_holders(i64::MAX, id(5)).await.unwrap().1, []);
+            for token in [7, 9] {
+                assert_eq!(store.renew_verifier(id(1), id(token)).await.unwrap(), bound(None));
+            }
+            assert!(!store.enter_verifier(id(1), id(9), 99, long).await.unwrap(), "it is another's");
+            // What it knew when it left counts for nothing.
+            assert!(store.enter_verifier(id(1), id(7), 3, short).await.unwrap());
+            assert_eq!(store.renew_verifier(id(1), id(7)).await.unwrap(), bound(Some(short)));
+            assert_eq!(store.pending_holders(4, id(5)).await.unwrap().1.len(), 1);
+        }
+        store.prune_holders(START.plus(1)).await.unwrap();
+        assert_eq!(registered(&store).await, [id(1)]);
+        store.forget_holder(id(1)).await.unwrap();
+        store.prune_holders(START).await.unwrap();
         assert_eq!(store.number("select count(*) from holders").await, 1);
+        store.prune_holders(START.plus(1)).await.unwrap();
+        assert_eq!(store.number("select count(*) from holders").await, 0);
     }
 
     async fn a_holder_is_dropped_unless_it_was_seen_again(store: TestStore) {
@@ -44,8 +80,7 @@ facts! {
         for holder in &seen {
             store.drop_holder(holder).await.unwrap();
         }
-        assert_eq!(store.number("select count(*) from holders where kind = 'new'").await, 1);
-        assert_eq!(store.number("select count(*) from holders").await, 1);
+        assert_eq!(registered(&store).await, [id(2)]);
     }
 
     async fn a_verifier_is_bound_to_its_token_and_takes_nothing_back(store: TestStore) {
@@ -54,7 +89,7 @@ facts! {
         assert!(store.enter_verifier(id(1), id(7), 8, long).await.unwrap());
         assert!(store.enter_verifier(id(1), id(7), 3, short).await.unwrap());
         assert!(!store.enter_verifier(id(1), id(9), 99, long).await.unwrap(), "it is another's");
-        assert_eq!(store.renew_verifier(id(1), id(9)).await.unwrap(), Some((id::<TokenId>(7).to_string(), long)));
+        assert_eq!(store.renew_verifier(id(1), id(9)).await.unwrap(), Some((id::<TokenId>(7).to_string(), Some(long))));
         let expected = PendingHolder { holder: id(1), is_node: false, valid_for: long };
         assert_eq!(store.pending_holders(9, id(5)).await.unwrap().1, [expected]);
         assert_eq!(store.pending_holders(8, id(5)).await.unwrap().1, []);
@@ -108,6 +143,11 @@ facts! {
         assert!(two.ask(&store, 1).await.reclaimable);
         one.forget(&store).await;
         assert!(!two.ask(&store, 1).await.reclaimable);
+        store.enter_verifier(id(1), id(7), 0, Duration::ZERO).await.unwrap();
+        assert!(two.ask(&store, 1).await.reclaimable);
+        store.forget_holder(id(1)).await.unwrap();
+        assert!(!two.ask(&store, 1).await.reclaimable);
+        store.prune_holders(START.plus(1)).await.unwrap();
         one.register(&store).await;
         assert!(two.ask(&store, 1).await.reclaimable);
         store.clock().pass(20 * SECOND);

@@ -66,6 +66,12 @@ async fn a_process_is_bound_to_the_token_that_it_first_showed() {
     assert_eq!(each(&other, &key).await, ["409 holder_taken"; 3]);
     assert_eq!(other.say(json!({"goodbye": true})).await.brief(), "409 holder_taken");
     assert_eq!(each(&first, &key).await, ["200"; 3]);
+    // Nor does anybody speak of the units that it had after it left.
+    first.say(json!({"goodbye": true})).await.ok();
+    let entering = other.changes("&wait_ms=0").await;
+    assert_eq!(entering.brief(), "409 holder_taken");
+    assert_eq!(other.say(json!({"items": []})).await.brief(), "409 holder_taken");
+    assert_eq!(each(&first, &key).await, ["200"; 3]);
 }
 
 #[tokio::test]
