@@ -83,4 +83,7 @@ pub use pages::{KeyPages, Pages, TokenPages};
 pub use service_url::UrlError;
 pub use usage::{Bill, UsageBy, UsageQuery};
 pub use validate::{Quota, Validation};
-pub use verifier::{Decision, JournalError, Served, Unavailable, Verifier, VerifierBuilder, VerifierError};
+pub use verifier::{
+    Decision, JournalError, ReportMetrics, Served, Unavailable, Verifier, VerifierBuilder, VerifierError,
+    VerifierMetrics,
+};

@@ -4,16 +4,20 @@
 //! follows the service's changes. What it may do is decided by [`hokusai_core::verifier`]; here it is given
 //! a clock, a network and tasks.
 
+mod builder;
 mod journal;
+mod metrics;
 mod nodes;
+mod origin;
+mod predecessors;
 mod reports;
 mod sending;
 mod shelf;
 mod tasks;
 mod words;
 
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hokusai_core::allotment::Quota;
@@ -23,20 +27,20 @@ use hokusai_core::key::PresentedKey;
 use hokusai_core::policy::{Attempt, ClientAddress, KeyFacts, Refusal};
 use hokusai_core::secret::Secret;
 use hokusai_core::time::Elapsed;
-use hokusai_core::verifier::{
-    self as state, LONGEST_VALIDITY, News, OutagePolicy, Request, Step, Verdict, VerifierOptions,
-};
+use hokusai_core::verifier::{self as state, News, Request, Step, Verdict};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
-use crate::builder::BuildError;
-use crate::client::Client;
 use crate::clock::{self, ElapsedClock};
-use crate::service_url::UrlError;
 
+pub use builder::{VerifierBuilder, VerifierError};
 use journal::Journal;
 pub use journal::JournalError;
+use metrics::Counters;
+pub use metrics::{ReportMetrics, VerifierMetrics};
 use nodes::Nodes;
+use origin::Origin;
+use predecessors::Predecessors;
 use reports::Reports;
 pub use reports::Served;
 
@@ -45,44 +49,6 @@ pub use reports::Served;
 const PATIENCE: Duration = Duration::from_millis(6500);
 /// How long a request that was asked about in vain waits before it is asked about again.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a node is given to take a batch of reports, at the least.
-const BATCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most that reports may take up in the journal's directory, in bytes.
-const REPORT_BYTES: u64 = 256 * 1024 * 1024;
-
-/// The settings of a verifier to be.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct VerifierBuilder {
-    nodes: Vec<String>,
-    token: Secret,
-    cached_keys: usize,
-    validation_ttl: Duration,
-    lookups_per_second: u32,
-    journal: Option<PathBuf>,
-    outage: OutagePolicy,
-    /// Bytes for reports that wait; `None`: nothing is reported.
-    reports: Option<u64>,
-    timeout: Duration,
-    allow_plain_http: bool,
-}
-
-/// Why there is no verifier.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifierError {
-    /// A node's URL can't be used.
-    #[error("the service can't be at this URL")]
-    Url(#[from] UrlError),
-    /// There is no client of a node.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// No node was named.
-    #[error("a verifier needs the URL of the service")]
-    NoNode,
-    /// Debts can't be written down.
-    #[error("the journal can't be used")]
-    Journal(#[from] JournalError),
-}
 
 /// How a request was decided.
 #[derive(Clone, Debug)]
@@ -109,6 +75,10 @@ pub enum Unavailable {
     /// Too many unknown keys come from this address, or altogether.
     #[error("too many unknown keys are being looked up")]
     Busy,
+    /// This is not the process that started the verifier: it was forked off since. It has none of the tasks
+    /// that a verifier needs, and its units are the other's.
+    #[error("this process was forked after the verifier was started: start a verifier in each process")]
+    Forked,
 }
 
 /// A verifier at work. Clones share it. It stops when the last one is dropped; [`Verifier::stop`] gives back
@@ -119,6 +89,8 @@ pub struct Verifier(Arc<Running>);
 struct Running {
     desk: Arc<Desk>,
     tasks: std::sync::Mutex<JoinSet<()>>,
+    /// The task that follows changes, and so keeps the verifier in the register.
+    following: AbortHandle,
 }
 
 /// What every request and task needs.
@@ -132,124 +104,19 @@ pub(crate) struct Desk {
     /// The same nodes, given more time.
     pub(crate) reporters: Nodes,
     pub(crate) reports: Option<Arc<Reports>>,
+    pub(crate) predecessors: Option<Predecessors>,
+    pub(crate) counters: Counters,
+    pub(crate) origin: Origin,
     /// There is something to say about limits.
     pub(crate) to_say: Notify,
     /// The feed is to be asked for now.
     pub(crate) to_follow: Notify,
 }
 
-impl VerifierBuilder {
-    /// The longest that a key is remembered: 1 to 300 seconds; 300 unless set. Shorter is asked more often,
-    /// and a verifier that is cut off gives a revoked key up sooner.
-    pub fn validation_ttl(self, validation_ttl: Duration) -> Self {
-        let validation_ttl = validation_ttl.clamp(Duration::from_secs(1), LONGEST_VALIDITY);
-        Self { validation_ttl, ..self }
-    }
-
-    /// The most keys that are remembered: 1,000,000 unless set.
-    pub fn cached_keys(self, cached_keys: usize) -> Self {
-        Self { cached_keys: cached_keys.max(1), ..self }
-    }
-
-    /// Look-ups of unknown keys a second for each client address: 50 unless set.
-    pub fn lookups_per_second(self, lookups_per_second: u32) -> Self {
-        Self { lookups_per_second, ..self }
-    }
-
-    /// A directory of this process's own, where it writes down what it admits while the service is away. With
-    /// it, keys in memory go on working through an outage past the units at hand (never past their limit
-    /// here), and the service is told afterwards. Without it such requests are answered as over the limit.
-    pub fn journal(self, directory: impl Into<PathBuf>) -> Self {
-        Self { journal: Some(directory.into()), outage: OutagePolicy::Allow, ..self }
-    }
-
-    /// The most that reports of usage may take up while they wait for the service, in bytes: 256 MiB in the
-    /// journal's directory unless set, which is about a million; 16 MiB of memory at the most without one.
-    /// When it is full, further reports are dropped and counted; those that wait stay.
-    pub fn report_bytes(self, bytes: u64) -> Self {
-        Self { reports: self.reports.map(|_| bytes), ..self }
-    }
-
-    /// Reports no usage: somebody else does.
-    pub fn without_reports(self) -> Self {
-        Self { reports: None, ..self }
-    }
-
-    /// How long a node is given to answer: 2 seconds unless set.
-    pub fn timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
-    }
-
-    /// As [`crate::Builder::allow_plain_http`].
-    pub fn allow_plain_http(self) -> Self {
-        Self { allow_plain_http: true, ..self }
-    }
-
-    /// Starts the verifier, within a tokio runtime. The service need not be there yet.
-    ///
-    /// # Errors
-    /// See [`VerifierError`].
-    pub fn start(self) -> Result<Verifier, VerifierError> {
-        let clock = ElapsedClock::new();
-        let (now, mut rng) = (clock::now(), clock::rng());
-        let options = VerifierOptions {
-            cached_keys: self.cached_keys,
-            validation_ttl: self.validation_ttl,
-            outage: self.outage,
-            lookups_per_second: self.lookups_per_second,
-            seed: rand::random(),
-        };
-        let debtor = HolderId::new(now, &mut rng);
-        // Messages are numbered from the present time on: higher than any of this id's, which is new.
-        let state = state::Verifier::new(options, debtor, now.0.max(1), clock.read());
-        let journal = self.journal.as_deref().map(Journal::open).transpose()?;
-        if let Some(journal) = &journal {
-            state.inherit(journal.inherited());
-        }
-        let maker = HolderId::new(now, &mut rng);
-        let reports = self.reports.map(|most| Reports::open(maker, self.journal.as_deref(), most));
-        let desk = Arc::new(Desk {
-            state,
-            clock,
-            nodes: self.nodes(self.timeout)?,
-            reporters: self.nodes(self.timeout.max(BATCH_TIMEOUT))?,
-            reports: reports.transpose()?.map(Arc::new),
-            holder: HolderId::new(now, &mut rng),
-            validation_ttl: self.validation_ttl,
-            journal,
-            to_say: Notify::new(),
-            to_follow: Notify::new(),
-        });
-        let tasks = std::sync::Mutex::new(tasks::start(&desk));
-        Ok(Verifier(Arc::new(Running { desk, tasks })))
-    }
-
-    fn nodes(&self, timeout: Duration) -> Result<Nodes, VerifierError> {
-        let node = |url: &String| {
-            let builder = Client::builder(url)?.token(self.token.clone()).timeout(timeout).retries(0);
-            let builder = if self.allow_plain_http { builder.allow_plain_http() } else { builder };
-            Ok(builder.build()?)
-        };
-        let nodes = self.nodes.iter().map(node).collect::<Result<Vec<_>, VerifierError>>()?;
-        if nodes.is_empty() { Err(VerifierError::NoNode) } else { Ok(Nodes::new(nodes)) }
-    }
-}
-
 impl Verifier {
     /// Begins a verifier that asks the nodes at these URLs, with a service token (role `verifier`).
     pub fn builder(nodes: impl IntoIterator<Item = impl Into<String>>, token: Secret) -> VerifierBuilder {
-        VerifierBuilder {
-            nodes: nodes.into_iter().map(Into::into).collect(),
-            token,
-            cached_keys: 1_000_000,
-            validation_ttl: LONGEST_VALIDITY,
-            lookups_per_second: 50,
-            journal: None,
-            outage: OutagePolicy::Deny,
-            reports: Some(REPORT_BYTES),
-            timeout: Duration::from_secs(2),
-            allow_plain_http: false,
-        }
+        VerifierBuilder::new(nodes.into_iter().map(Into::into).collect(), token)
     }
 
     /// Decides whether a request with this key may pass, and counts it if it may.
@@ -257,12 +124,27 @@ impl Verifier {
     /// # Errors
     /// [`Unavailable`] if the service would have to be asked and can't be; never where it can.
     pub async fn admit(&self, key: &str, attempt: &Attempt<'_>) -> Result<Decision, Unavailable> {
+        let mut has_waited = false;
+        let outcome = self.decide(key, attempt, &mut has_waited).await;
+        self.0.desk.counters.count(&outcome, has_waited);
+        outcome
+    }
+
+    async fn decide(
+        &self,
+        key: &str,
+        attempt: &Attempt<'_>,
+        has_waited: &mut bool,
+    ) -> Result<Decision, Unavailable> {
         let Some(presented) = PresentedKey::parse(key) else {
             return Ok(Decision::Refused(Refusal::InvalidKey));
         };
         let desk = &self.0.desk;
         let (digest, begun) = (presented.digest(), desk.clock.read());
         let stranger = if let ClientAddress::Known(address) = attempt.client { Some(address) } else { None };
+        if desk.origin.seems_left(begun) {
+            return Err(Unavailable::Forked);
+        }
         // In an outage, every node is being tried all the time; no request need wait to see that fail again.
         let (mut now, mut in_vain) = (begun, desk.is_cut_off(begun));
         loop {
@@ -280,8 +162,11 @@ impl Verifier {
                 Step::Done(verdict) => return desk.decided(verdict),
                 Step::Unreachable => return Err(Unavailable::Unreachable),
                 Step::Busy => return Err(Unavailable::Busy),
+                Step::Wait(_) if desk.origin.is_left() => return Err(Unavailable::Forked),
                 Step::Wait(look_up) => {
+                    *has_waited = true;
                     if let Some(look_up) = look_up {
+                        desk.counters.look_ups.fetch_add(1, Ordering::Relaxed);
                         tokio::spawn(tasks::look_up(desk.clone(), look_up, Secret::new(key.to_owned())));
                     }
                 }
@@ -314,10 +199,29 @@ impl Verifier {
     /// Reports a request that was admitted and answered. It waits for neither disk nor network, and can't fail:
     /// the record is sent until the service has taken it, and what there is no room for is counted. With a
     /// journal it is written down within 100 milliseconds; what is reported later than that before a crash
-    /// is lost. Without one, a crash loses all that was not sent.
+    /// is lost. Without one, a crash loses all that was not sent. A process that was forked off reports nothing.
     pub fn report(&self, served: Served<'_>) {
-        if let Some(reports) = &self.0.desk.reports {
+        let desk = &self.0.desk;
+        if let Some(reports) = desk.reports.as_ref().filter(|_| !desk.origin.is_left()) {
             reports.take(&served, clock::now());
+        }
+    }
+
+    /// What it did so far, and how it stands.
+    #[must_use]
+    pub fn metrics(&self) -> VerifierMetrics {
+        let desk = &self.0.desk;
+        let now = desk.clock.read();
+        let (counts, open_debt) = (desk.counters.read(now), desk.state.open_debt());
+        VerifierMetrics {
+            look_ups_in_flight: desk.state.look_ups_under_way() as u64,
+            cached_keys: desk.state.known_keys() as u64,
+            silent_for: desk.state.silent_for(now),
+            outage: desk.is_cut_off(now),
+            debt_settled: counts.debt.saturating_sub(open_debt),
+            open_debt,
+            reports: desk.reports.as_ref().map(|reports| reports.metrics()).unwrap_or_default(),
+            ..counts
         }
     }
 
@@ -334,14 +238,17 @@ impl Verifier {
     }
 
     /// Gives back all units, settles what is owed, leaves the service's register, and sends what was reported;
-    /// for at most `patience`.
-    /// Nothing may be asked of the verifier or its clones afterwards.
+    /// for at most `patience`. Nothing may be asked of the verifier or its clones afterwards. In a process that
+    /// was forked off it does nothing: all of this is the other's.
     pub async fn stop(self, patience: Duration) {
+        if self.0.desk.origin.is_left() {
+            return;
+        }
         // Whatever could not be said in time is known to the service later: units at the end of the hour,
         // debts and reports when the next process on the same journal says so.
         let desk = &self.0.desk;
         let _ = tokio::time::timeout(patience, async {
-            tokio::join!(tasks::leave(desk), sending::drain(desk));
+            tokio::join!(tasks::leave(desk, &self.0.following), sending::drain(desk));
         })
         .await;
         let mut tasks = std::mem::take(&mut *clock::lock(&self.0.tasks));
@@ -351,6 +258,11 @@ impl Verifier {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if self.desk.origin.is_left() {
+            // The tasks did not come along, and files and reports are the other's.
+            std::mem::forget(std::mem::take(&mut *clock::lock(&self.tasks)));
+            return;
+        }
         // What was reported last is in no file yet.
         if let Some(reports) = &self.desk.reports {
             reports.write_down();
@@ -381,6 +293,7 @@ impl Desk {
     fn write_down(&self, debt: DebtId) -> Result<(), Unavailable> {
         let written = self.journal.as_ref().is_some_and(|journal| journal.owe(debt).is_ok());
         if written {
+            self.counters.owed.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
         self.state.forgive(debt);
@@ -391,5 +304,38 @@ impl Desk {
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Verifier").field("holder", &self.0.desk.holder).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hokusai_core::key::{Environment, PlainKey};
+    use hokusai_core::policy::Demand;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_that_was_forked_off_admits_reports_and_gives_back_nothing() {
+        let verifier =
+            Verifier::builder(["http://127.0.0.1:1"], Secret::new("a token".into())).start().unwrap();
+        let key = PlainKey::generate(Environment::Test, &mut clock::rng());
+        let served = Served {
+            key: "018f0000-0000-7000-8000-000000000001".parse().unwrap(),
+            service_id: "platform",
+            endpoint: "/",
+            status: 200,
+            took: Duration::ZERO,
+        };
+        verifier.report(served);
+        verifier.0.desk.origin.leave();
+        verifier.report(served);
+        assert_eq!(verifier.metrics().reports.buffered, 1);
+        let attempt =
+            Attempt { service_id: None, demand: Demand::Nothing, client: ClientAddress::Told("unknown") };
+        assert_eq!(verifier.admit(key.expose(), &attempt).await.unwrap_err(), Unavailable::Forked);
+        assert_eq!(verifier.metrics().look_ups, 0);
+        // It would wait for a service that nobody can reach.
+        let stopping = verifier.stop(Duration::from_secs(3600));
+        tokio::time::timeout(Duration::from_secs(20), stopping).await.expect("it waits for nothing");
     }
 }

@@ -304,7 +304,13 @@ impl<W> Verifier<W> {
     /// Whether nothing was heard for so long that the service must be taken for away.
     #[must_use]
     pub fn is_outage(&self, now: Elapsed) -> bool {
-        now.since(Elapsed(self.heard.load(Ordering::Relaxed))) >= SILENCE
+        self.silent_for(now) >= SILENCE
+    }
+
+    /// How long ago the service last said something sensible.
+    #[must_use]
+    pub fn silent_for(&self, now: Elapsed) -> Duration {
+        now.since(Elapsed(self.heard.load(Ordering::Relaxed)))
     }
 
     /// The place that all changes are applied up to. To ask for what came after it acknowledges it.
@@ -317,6 +323,12 @@ impl<W> Verifier<W> {
     #[must_use]
     pub fn known_keys(&self) -> usize {
         self.known.len()
+    }
+
+    /// Keys that are being looked up.
+    #[must_use]
+    pub fn look_ups_under_way(&self) -> usize {
+        lock(&self.look_ups).len()
     }
 
     /// Units that are owed and not settled.

@@ -15,6 +15,7 @@ use hokusai_core::usage::{self, MAX_ENDPOINT, MAX_RESPONSE_MS};
 use tokio::sync::Notify;
 
 use super::journal::JournalError;
+use super::metrics::ReportMetrics;
 use super::shelf::{Read, Shelf, line};
 use crate::clock::lock;
 use crate::error::Error;
@@ -44,7 +45,7 @@ pub(crate) struct Reports {
     /// What the idempotency keys of this process begin with.
     maker: HolderId,
     made: AtomicU64,
-    buffer: Mutex<Vec<u8>>,
+    buffer: Mutex<Buffer>,
     shelf: Mutex<Shelf>,
     /// There is something in the buffer.
     pub(crate) came: Notify,
@@ -55,6 +56,13 @@ pub(crate) struct Reports {
     pub(crate) counts: Counts,
     is_dropping: AtomicBool,
     is_failing: AtomicBool,
+}
+
+/// What is not written down yet.
+#[derive(Debug, Default)]
+struct Buffer {
+    lines: Vec<u8>,
+    records: u64,
 }
 
 /// How many records came to which end.
@@ -71,7 +79,7 @@ impl Reports {
         Ok(Self {
             maker,
             made: AtomicU64::new(0),
-            buffer: Mutex::new(Vec::new()),
+            buffer: Mutex::default(),
             shelf: Mutex::new(Shelf::open(directory, most)?),
             came: Notify::new(),
             put: Notify::new(),
@@ -87,12 +95,13 @@ impl Reports {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let line = line(&record(served, format!("{}-{number}", self.maker), now));
         let mut buffer = lock(&self.buffer);
-        if buffer.len() + line.len() > MOST_BUFFERED {
+        if buffer.lines.len() + line.len() > MOST_BUFFERED {
             drop(buffer);
             return self.no_room(1);
         }
-        let is_first = buffer.is_empty();
-        buffer.extend_from_slice(line.as_bytes());
+        let is_first = buffer.records == 0;
+        buffer.lines.extend_from_slice(line.as_bytes());
+        buffer.records += 1;
         drop(buffer);
         if is_first {
             self.came.notify_one();
@@ -102,7 +111,7 @@ impl Reports {
     /// Writes down what is in the buffer. It waits for the disk.
     pub(crate) fn write_down(&self) {
         let mut shelf = lock(&self.shelf);
-        let lines = std::mem::take(&mut *lock(&self.buffer));
+        let Buffer { lines, .. } = std::mem::take(&mut *lock(&self.buffer));
         let dropped = shelf.put(&lines);
         drop(shelf);
         self.no_room(dropped);
@@ -128,7 +137,21 @@ impl Reports {
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.shelf).is_empty() && lock(&self.buffer).is_empty()
+        lock(&self.shelf).is_empty() && lock(&self.buffer).records == 0
+    }
+
+    /// How the reports stand.
+    pub(crate) fn metrics(&self) -> ReportMetrics {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Counts { sent, no_room, refused, damaged } = &self.counts;
+        ReportMetrics {
+            buffered: lock(&self.buffer).records,
+            waiting_bytes: lock(&self.shelf).bytes(),
+            sent: count(sent),
+            no_room: count(no_room),
+            refused: count(refused),
+            damaged: count(damaged),
+        }
     }
 
     /// Whether reports reach the service; the first failure is logged.
@@ -239,7 +262,7 @@ mod tests {
         assert_eq!(reports.read().unwrap().records.len(), 1);
         assert_eq!(reports.counts.no_room.load(Ordering::Relaxed), 2);
         let many = vec![b'x'; MOST_BUFFERED];
-        lock(&reports.buffer).extend_from_slice(&many);
+        lock(&reports.buffer).lines.extend_from_slice(&many);
         reports.take(&served("/a", 200, Duration::ZERO), Timestamp(0));
         assert_eq!(reports.counts.no_room.load(Ordering::Relaxed), 3);
     }

@@ -2,18 +2,20 @@
 //! back what nobody uses.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hokusai_api::verifiers::VouchForKey;
+use hokusai_api::verifiers::{Allotments, VouchForKey};
 use hokusai_core::account::ASK_AGAIN;
-use hokusai_core::id::AccountId;
+use hokusai_core::id::{AccountId, HolderId};
 use hokusai_core::secret::Secret;
 use hokusai_core::time::HOUR;
 use hokusai_core::time::Hour;
 use hokusai_core::verifier::{KeyAnswer, LookUp, Message, News, Taken, Woken};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
+use super::origin::BEAT;
 use super::{Desk, sending, words};
 use crate::client::Client;
 use crate::clock;
@@ -32,13 +34,16 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// Settled debts are kept this long after their hour, in hours.
 const DEBT_HOURS: i64 = 3;
 
-pub(super) fn start(desk: &Arc<Desk>) -> JoinSet<()> {
+/// Starts all of it. The second is what follows changes.
+pub(super) fn start(desk: &Arc<Desk>) -> (JoinSet<()>, AbortHandle) {
     let mut tasks = JoinSet::new();
     tasks.spawn(keep_speaking(desk.clone()));
-    tasks.spawn(keep_following(desk.clone()));
+    let following = tasks.spawn(keep_following(desk.clone()));
     tasks.spawn(keep_sweeping(desk.clone()));
+    tasks.spawn(keep_beating(desk.clone()));
+    tasks.spawn(say_who_is_gone(desk.clone()));
     sending::start(desk, &mut tasks);
-    tasks
+    (tasks, following)
 }
 
 fn wake(woken: Woken<oneshot::Sender<News>>) {
@@ -103,6 +108,8 @@ async fn keep_speaking(desk: Arc<Desk>) {
 /// Says one thing, and takes the answer. Says whether there was one.
 async fn say(desk: &Arc<Desk>, message: &Message) -> bool {
     let words = words::allotments(desk.holder, message);
+    desk.counters.messages.fetch_add(1, Ordering::Relaxed);
+    desk.counters.items.fetch_add(message.items.len() as u64, Ordering::Relaxed);
     let answered = ask(desk, &words, |node, words| async move { node.allotments(&words).await }).await;
     let Some(answers) = answered.filter(|answers| answers.items.len() == message.items.len()) else {
         wake(desk.state.lost(&message.accounts()));
@@ -152,6 +159,7 @@ async fn follow(desk: &Arc<Desk>, wait_ms: u64) -> bool {
     };
     let Some(page) = page.as_ref().and_then(words::feed_page) else { return false };
     desk.state.follow(&page, sent, desk.clock.read());
+    desk.counters.followed.fetch_max(sent.0, Ordering::Relaxed);
     if desk.state.has_message() {
         desk.to_say.notify_one();
     }
@@ -169,18 +177,55 @@ async fn keep_sweeping(desk: Arc<Desk>) {
     }
 }
 
+/// Shows that tasks run here.
+async fn keep_beating(desk: Arc<Desk>) {
+    loop {
+        desk.origin.beat(desk.clock.read());
+        clock::pass(BEAT).await;
+    }
+}
+
+/// Says goodbye for the processes that had the journal's directory before and could not say it.
+async fn say_who_is_gone(desk: Arc<Desk>) {
+    let Some(predecessors) = &desk.predecessors else { return };
+    for holder in predecessors.gone() {
+        let goodbye = goodbye(holder);
+        loop {
+            let told = desk.reporters.tell(|node| {
+                let goodbye = &goodbye;
+                async move { node.allotments(goodbye).await }
+            });
+            match told.await {
+                Ok(_) => break,
+                // It was bound to another service token: nobody can speak for it any longer.
+                Err(Error::Conflict(_)) => break,
+                Err(_) => clock::pass(AFTER_FAILURE).await,
+            }
+        }
+        predecessors.forget(holder);
+    }
+}
+
+fn goodbye(holder: HolderId) -> Allotments {
+    Allotments { holder: holder.to_string(), goodbye: true, ..Allotments::default() }
+}
+
 /// Says all that is still to be said, and goodbye.
-pub(super) async fn leave(desk: &Arc<Desk>) {
+pub(super) async fn leave(desk: &Arc<Desk>, following: &AbortHandle) {
     while desk.state.give_all_back() > 0 || desk.state.open_debt() > 0 {
         desk.to_say.notify_one();
         clock::pass(Duration::from_millis(10)).await;
     }
-    let goodbye = hokusai_api::verifiers::Allotments {
-        holder: desk.holder.to_string(),
-        goodbye: true,
-        ..hokusai_api::verifiers::Allotments::default()
-    };
-    ask(desk, &goodbye, |node, goodbye| async move { node.allotments(&goodbye).await }).await;
+    // A question about changes would enter the register again.
+    following.abort();
+    while !following.is_finished() {
+        tokio::task::yield_now().await;
+    }
+    let goodbye = goodbye(desk.holder);
+    let said = ask(desk, &goodbye, |node, goodbye| async move { node.allotments(&goodbye).await }).await;
+    if let Some(predecessors) = desk.predecessors.as_ref().filter(|_| said.is_some()) {
+        predecessors.forget(desk.holder);
+    }
 }
 
 impl Desk {

@@ -1,12 +1,10 @@
 //! Usage that verifiers report: every record once, and none lost with its process.
 
-use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use hokusai_client::api::keys::CreatedKey;
-use hokusai_client::{JournalError, KeyId, Served, Verifier, VerifierBuilder, VerifierError};
+use hokusai_client::{JournalError, KeyId, ReportMetrics, Served, Verifier, VerifierBuilder, VerifierError};
 
 use crate::no_key;
 use crate::service::{Service, id, token_wish};
@@ -37,7 +35,7 @@ pub(crate) async fn start_after(builder: VerifierBuilder) -> Verifier {
     }
 }
 
-async fn requests(service: &Service, key: &CreatedKey) -> i64 {
+pub(crate) async fn requests(service: &Service, key: &CreatedKey) -> i64 {
     service.operator.usage_stats(id(key), None, None).await.unwrap().total_requests
 }
 
@@ -52,7 +50,7 @@ async fn await_requests(service: &Service, key: &CreatedKey, count: i64) {
 }
 
 /// Lines in the files of reports.
-fn written(directory: &Path) -> usize {
+pub(crate) fn written(directory: &Path) -> usize {
     let Ok(files) = std::fs::read_dir(directory) else { return 0 };
     let files = files.map(|entry| entry.unwrap().path());
     let reports = files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("reports-"));
@@ -111,8 +109,11 @@ async fn records_that_the_service_never_takes_hold_up_no_others() {
         verifier.report(Served { service_id: "none of its services", ..served(id(&key)) });
         verifier.report(Served { endpoint: "\n", status: 7, ..served(id(&key)) });
     }
+    let watching = verifier.clone();
     verifier.stop(crate::PATIENCE).await;
     assert_eq!(requests(&service, &key).await, 6);
+    let told = watching.metrics().reports;
+    assert_eq!(told, ReportMetrics { sent: 6, refused: 6, ..ReportMetrics::default() });
 }
 
 #[tokio::test]
@@ -124,70 +125,4 @@ async fn nothing_is_reported_where_somebody_else_does() {
     verifier.report(served(id(&key)));
     verifier.stop(crate::PATIENCE).await;
     assert_eq!((requests(&service, &key).await, written(directory.path())), (0, 0));
-}
-
-/// The example `admit` as a process of its own.
-pub(crate) struct Admitting {
-    process: Child,
-    said: BufReader<ChildStdout>,
-}
-
-impl Admitting {
-    pub(crate) fn start(url: &str, token: &str, directory: &Path) -> Self {
-        let tests = std::env::current_exe().unwrap();
-        let program = tests.parent().unwrap().parent().unwrap().join("examples/admit");
-        let mut process = Command::new(program)
-            .arg(url)
-            .arg(directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("`cargo test -p hokusai-client` builds the example");
-        writeln!(process.stdin.as_mut().unwrap(), "{token}").unwrap();
-        let said = BufReader::new(process.stdout.take().unwrap());
-        Self { process, said }
-    }
-
-    pub(crate) fn admit(&mut self, key: &str) -> String {
-        writeln!(self.process.stdin.as_mut().unwrap(), "{key}").unwrap();
-        let mut line = String::new();
-        self.said.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    pub(crate) fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    pub(crate) fn end(mut self) {
-        drop(self.process.stdin.take());
-        assert!(self.process.wait().unwrap().success());
-    }
-}
-
-impl Drop for Admitting {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_is_killed_loses_no_report_that_was_written_down() {
-    let (service, directory) = (Service::start().await, tempfile::tempdir().unwrap());
-    let (key, token) = (service.key("Used").await, service_token(&service).await);
-    let mut first = Admitting::start(&service.url, &token, directory.path());
-    for _ in 0..20 {
-        assert!(first.admit(&key.api_key).starts_with("admitted"));
-    }
-    while written(directory.path()) + usize::try_from(requests(&service, &key).await).unwrap() < 20 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    first.kill();
-    let mut second = Admitting::start(&service.url, &token, directory.path());
-    assert!(second.admit(&key.api_key).starts_with("admitted"));
-    second.end();
-    assert_eq!((requests(&service, &key).await, written(directory.path())), (21, 0));
 }

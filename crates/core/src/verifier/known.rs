@@ -112,6 +112,11 @@ impl<W> LookUps<W> {
         self.under_way.get_mut(digest)
     }
 
+    /// How many look-ups are under way.
+    pub(super) fn len(&self) -> usize {
+        self.under_way.len()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.under_way.len() >= MOST_LOOK_UPS
     }
