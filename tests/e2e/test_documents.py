@@ -36,7 +36,7 @@ def test_the_commands_in_a_document_exist(document: Path) -> None:
 
 
 def test_the_readme_makes_a_first_key(start: Start, tmp_path: Path) -> None:
-    dev = start("dev", "--listen", "127.0.0.1:0")
+    dev = start("dev", "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0")
     dev.wait_for(r"export HOKUSAI_API_KEY=(\S+)\n")
     first = "HOKUSAI_ADMIN_TOKEN=$(cat .hokusai-dev/admin-token)"
     _, *rest = "".join(blocks(ROOT / "README.md", "bash")).partition(first)
@@ -50,9 +50,14 @@ def test_the_readme_makes_a_first_key(start: Start, tmp_path: Path) -> None:
     assert (validated["is_valid"], validated["key_id"]) == (True, created["key_id"])
 
 
+COMMANDS = [
+    "auth", "dev", "serve", "gateway", "migrate", "admin-token", "audit", "usage", "sim", "completions"
+]
+
+
 def test_help_lists_every_command() -> None:
     listed = help_of()
-    for command in ["auth", "dev", "serve", "migrate", "admin-token", "audit", "usage", "sim", "completions"]:
+    for command in COMMANDS:
         assert re.search(rf"^  {command} ", listed, re.MULTILINE), f"{command} is not listed"
 
 

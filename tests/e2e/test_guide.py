@@ -89,7 +89,7 @@ curl -X POST https://auth.hokus.ai/api/v1/keys \\
 @pytest.fixture
 def person(start: Start, tmp_path: Path) -> Person:
     """The operator of a service to try, with the sample key."""
-    dev = start("dev", "--listen", "127.0.0.1:0")
+    dev = start("dev", "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0")
     token = dev.wait_for(r"export HOKUSAI_ADMIN_TOKEN=(\S+)\n")
     key = dev.wait_for(r"export HOKUSAI_API_KEY=(\S+)\n")
     home = tmp_path / "home"

@@ -43,7 +43,7 @@ VALIDATED = {
 
 @pytest.fixture
 def dev(start: Start) -> Service:
-    return start("dev", "--listen", "127.0.0.1:0")
+    return start("dev", "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0")
 
 
 def test_curl_creates_and_validates_a_key(dev: Service) -> None:

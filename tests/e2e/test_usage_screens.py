@@ -52,7 +52,7 @@ def test_the_screens_of_usage_look_as_they_did(start: Start, tmp_path: Path, col
 
 def somebody(start: Start, tmp_path: Path) -> tuple[Person, str, list[str]]:
     """An operator, a key that was used in the month before, and the days on which it was."""
-    dev = start("dev", "--listen", "127.0.0.1:0")
+    dev = start("dev", "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0")
     token = dev.wait_for(r"export HOKUSAI_ADMIN_TOKEN=(\S+)\n")
     home = tmp_path / "home"
     home.mkdir()

@@ -158,9 +158,9 @@ and its gateway on http://{gateway}. Ctrl-C stops both.
 In another shell:
 
   export HOKUSAI_AUTH_SERVICE_URL=http://{address}
-  export HOKUSAI_API_ENDPOINT=http://{gateway}
   export HOKUSAI_ADMIN_TOKEN={admin_token}
   export HOKUSAI_API_KEY={api_key}
+  export HOKUSAI_API_ENDPOINT=http://{gateway}
 
 Then create a key, and validate the sample key:
 

@@ -58,8 +58,10 @@ fn everything_is_for_its_owner_alone() {
     for name in ["admin-token", "api-key", "service-token", "hokusai.db"] {
         assert!(files.contains(&home.join(name)), "{name} is not in {files:?}");
     }
-    for file in files {
-        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    let journal = fs::read_dir(home.join("gateway")).unwrap().map(|entry| entry.unwrap().path());
+    for file in files.into_iter().chain(journal) {
+        let expected = if file.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(&file), expected, "{}", file.display());
     }
 }
 
@@ -101,7 +103,7 @@ fn a_second_dev_in_one_directory_is_refused() {
 }
 
 fn dev(directory: &Path) -> Program {
-    Program::hokusai(directory).args(["dev", "--listen", "127.0.0.1:0"])
+    Program::hokusai(directory).args(["dev", "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0"])
 }
 
 /// What the greeting tells to export: the service's address, an admin token, and a key.
