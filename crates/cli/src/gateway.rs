@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hokusai_client::{Secret, Verifier};
+use hokusai_client::{Client, Secret, Verifier};
 use hokusai_gateway::{Fault, Gateway, GatewayOptions, RouteTable, Surroundings};
 use hokusai_http::{Exposition, Listener};
 
@@ -21,6 +21,8 @@ use crate::settings::{ConfigFile, Settings};
 pub(crate) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4659);
 const DEFAULT_AUTH_SERVICE: &str = "http://127.0.0.1:4658";
 const DEFAULT_JOURNAL: &str = "hokusai-gateway";
+/// How long a node may take to answer about models.
+const CATALOGUE_TIMEOUT: Duration = Duration::from_secs(5);
 const TOKEN_VARIABLE: &str = "HOKUSAI_GATEWAY_SERVICE_TOKEN";
 /// How long to give units back, and to tell what the service does not know yet, at the end.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -67,9 +69,36 @@ pub(crate) async fn bind(settings: &GatewaySettings) -> Result<Listener, Failure
     listening.bind().await
 }
 
+/// The nodes of the service, and the token to ask them with.
+pub(crate) struct Nodes {
+    urls: Vec<String>,
+    token: Secret,
+    allow_plain_http: bool,
+}
+
+impl Nodes {
+    pub(crate) fn of(settings: &GatewaySettings) -> Result<Self, Failure> {
+        Ok(Self {
+            urls: settings.auth_service.clone().unwrap_or_else(|| vec![DEFAULT_AUTH_SERVICE.to_owned()]),
+            token: service_token(settings)?,
+            allow_plain_http: settings.allow_plain_http.unwrap_or(false),
+        })
+    }
+
+    /// A client of each.
+    pub(crate) fn clients(&self) -> Result<Vec<Client>, Failure> {
+        let client = |url: &String| {
+            let builder =
+                Client::builder(url)?.token(self.token.clone()).timeout(CATALOGUE_TIMEOUT).retries(0);
+            let builder = if self.allow_plain_http { builder.allow_plain_http() } else { builder };
+            Ok(builder.build()?)
+        };
+        self.urls.iter().map(client).collect()
+    }
+}
+
 /// Starts to follow the service.
-pub(crate) fn verifier(settings: &GatewaySettings) -> Result<Verifier, Failure> {
-    let nodes = settings.auth_service.clone().unwrap_or_else(|| vec![DEFAULT_AUTH_SERVICE.to_owned()]);
+pub(crate) fn verifier(settings: &GatewaySettings, nodes: &Nodes) -> Result<Verifier, Failure> {
     let ttl = match settings.validation_ttl_seconds.unwrap_or(300) {
         ttl @ 1..=300 => Duration::from_secs(u64::from(ttl)),
         _ => {
@@ -79,14 +108,15 @@ pub(crate) fn verifier(settings: &GatewaySettings) -> Result<Verifier, Failure> 
     };
     let journal = settings.journal.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_JOURNAL));
     files::make_private_directory(&journal)?;
-    let mut builder = Verifier::builder(nodes, service_token(settings)?).validation_ttl(ttl).journal(journal);
+    let mut builder =
+        Verifier::builder(&nodes.urls, nodes.token.clone()).validation_ttl(ttl).journal(journal);
     if let Some(keys) = settings.cached_keys {
         builder = builder.cached_keys(keys);
     }
     if let Some(lookups) = settings.lookups_per_second {
         builder = builder.lookups_per_second(lookups);
     }
-    if settings.allow_plain_http.unwrap_or(false) {
+    if nodes.allow_plain_http {
         builder = builder.allow_plain_http();
     }
     Ok(builder.start().context("the gateway can't follow the authentication service")?)

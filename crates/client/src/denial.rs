@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use hokusai_api::errors::FieldError;
 use hokusai_core::allotment::Quota;
 use hokusai_core::policy::{KeyFacts, Refusal};
 use http::StatusCode;
@@ -22,13 +23,22 @@ pub struct Denial {
     pub retry_after: Option<u64>,
     /// The scopes of which one is needed.
     pub scopes: Vec<String>,
+    /// Fields that are wrong.
+    pub errors: Vec<FieldError>,
 }
 
 impl Denial {
     /// An answer that says what was wrong.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), code: Some(code), retry_after: None, scopes: Vec::new() }
+        Self {
+            status,
+            detail: detail.into(),
+            code: Some(code),
+            retry_after: None,
+            scopes: Vec::new(),
+            errors: Vec::new(),
+        }
     }
 
     /// No key at all.
@@ -59,13 +69,9 @@ impl Denial {
     /// Nothing is left of the hour.
     #[must_use]
     pub fn limited(quota: Quota) -> Self {
-        Self {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            detail: "Rate limit exceeded".into(),
-            code: None,
-            retry_after: Some(quota.retry_after_seconds()),
-            scopes: Vec::new(),
-        }
+        let denial = Self::new(StatusCode::TOO_MANY_REQUESTS, "", "Rate limit exceeded");
+        // Deployed clients know this body as it is.
+        Self { code: None, retry_after: Some(quota.retry_after_seconds()), ..denial }
     }
 
     /// The service would have to be asked, and can't be.
@@ -107,6 +113,9 @@ impl Denial {
         }
         if self.scopes.len() > 1 {
             body.insert("accepted_scopes".into(), json!(self.scopes));
+        }
+        if !self.errors.is_empty() {
+            body.insert("errors".into(), json!(self.errors));
         }
         Value::Object(body)
     }

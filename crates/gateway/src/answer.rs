@@ -18,9 +18,13 @@ const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 
+/// Marks answers that do not come from an upstream.
+#[derive(Clone, Copy)]
+struct OfOurOwn;
+
 /// The answer to a request that does not pass.
-pub(crate) fn denied(denial: &Denial, strict_transport: bool) -> Response<AnswerBody> {
-    let mut response = json(denial.status, denial.body().to_string(), strict_transport);
+pub(crate) fn denied(denial: &Denial) -> Response<AnswerBody> {
+    let mut response = json(denial.status, denial.body().to_string());
     let headers = response.headers_mut();
     if let Some(seconds) = denial.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -32,11 +36,11 @@ pub(crate) fn denied(denial: &Denial, strict_transport: bool) -> Response<Answer
 }
 
 /// An answer of the gateway's own.
-pub(crate) fn json(status: StatusCode, body: String, strict_transport: bool) -> Response<AnswerBody> {
+pub(crate) fn json(status: StatusCode, body: String) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::whole(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    add_security_headers(response.headers_mut(), strict_transport);
+    response.extensions_mut().insert(OfOurOwn);
     response
 }
 
@@ -62,10 +66,15 @@ pub(crate) fn finish(
     mut response: Response<AnswerBody>,
     caller: &Caller,
     seen: &Seen,
+    strict_transport: bool,
 ) -> Response<AnswerBody> {
+    let is_our_own = response.extensions_mut().remove::<OfOurOwn>().is_some();
     let headers = response.headers_mut();
     if let Some(id) = caller.id.value() {
         headers.insert(REQUEST_ID, id);
+    }
+    if is_our_own {
+        add_security_headers(headers, strict_transport);
     }
     if let Some((_, quota)) = &seen.admitted {
         tell_quota(headers, quota);

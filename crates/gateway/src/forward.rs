@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::answer;
 use crate::body::{AnswerBody, Progress, Upload, UploadFault};
-use crate::gateway::{Caller, Parts, Seen};
+use crate::gateway::{Caller, Parts};
 use crate::receive::{bad_request, too_large};
 use crate::routes::Route;
 use crate::upstream::{Lease, SendError};
@@ -45,12 +45,12 @@ impl Parts {
         (path, query): (&str, Option<&str>),
         route: &Arc<Route>,
         caller: &Caller,
-        seen: &Seen,
+        key: &KeyFacts,
     ) -> Result<Response<AnswerBody>, Denial> {
         let upstream = &route.upstream;
         let target = upstream.target(route.onward(path), query);
         let target = target.ok_or_else(|| bad_request("bad_path", "The path and query can't be sent on"))?;
-        self.prepare(&mut head.headers, caller, seen);
+        self.prepare(&mut head.headers, caller, key);
         head.headers.insert(HOST, upstream.host_header());
         head.uri = Uri::from(target);
         head.version = Version::HTTP_11;
@@ -75,7 +75,7 @@ impl Parts {
     }
 
     /// Headers as the upstream gets them.
-    fn prepare(&self, headers: &mut HeaderMap, caller: &Caller, seen: &Seen) {
+    fn prepare(&self, headers: &mut HeaderMap, caller: &Caller, key: &KeyFacts) {
         let host = headers.get(HOST).cloned();
         drop_between_neighbours(headers);
         for name in [CONTENT_LENGTH, EXPECT, FORWARDED, PROXY_AUTHORIZATION] {
@@ -90,9 +90,7 @@ impl Parts {
         }
         headers.append(VIA, text(&format!("1.1 {}", self.name)));
         headers.insert(hokusai_http::REQUEST_ID, text(&caller.id.0));
-        if let Some((key, _)) = &seen.admitted {
-            identify(headers, key);
-        }
+        identify(headers, key);
     }
 }
 

@@ -4,9 +4,8 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hokusai_client::{Denial, HourlyQuota, KeyFacts, Verifier};
+use hokusai_client::{Client, Denial, HourlyQuota, KeyFacts, Served, Verifier};
 use hokusai_http::{Exposition, Listener, Origin, Peer, RequestId, origin};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -15,9 +14,13 @@ use ipnet::IpNet;
 use crate::body::AnswerBody;
 use crate::clock::{self, Moment};
 use crate::config::RouteTable;
-use crate::routes::{Route, Routes};
+use crate::models::{self, Catalogue};
+use crate::routes::{Limits, Place, Routes};
 use crate::traffic::{self, Traffic};
 use crate::{answer, credential, own, receive};
+
+/// The status that is noted of a request whose caller did not wait for the answer.
+const CALLER_GONE: u16 = 499;
 
 /// What can be set.
 #[derive(Clone, Debug)]
@@ -44,6 +47,7 @@ pub(crate) struct Parts {
     pub(crate) verifier: Verifier,
     pub(crate) options: GatewayOptions,
     pub(crate) exposition: Exposition,
+    catalogue: Catalogue,
     /// Tells this gateway from others: a request that passes it twice goes in circles.
     pub(crate) name: String,
     /// Requests that no route was found for, and those to the gateway itself.
@@ -60,13 +64,13 @@ pub(crate) struct Caller {
 /// What is known of a request so far; the answer and the log say it.
 #[derive(Default)]
 pub(crate) struct Seen {
-    pub(crate) route: Option<Arc<Route>>,
+    pub(crate) place: Option<Place>,
     pub(crate) admitted: Option<(KeyFacts, HourlyQuota)>,
     pub(crate) key_in_query: bool,
 }
 
 impl Gateway {
-    /// Puts the parts together.
+    /// Puts the parts together. The nodes of the service are asked about models.
     #[must_use]
     pub fn new(
         routes: RouteTable,
@@ -76,8 +80,8 @@ impl Gateway {
     ) -> Self {
         traffic::describe();
         let name = format!("hokusai-{:08x}", rand::random::<u32>());
-        let elsewhere = Traffic::of("none");
-        Self(Arc::new(Parts { routes: routes.0, verifier, options, exposition, name, elsewhere }))
+        let (elsewhere, catalogue) = (Traffic::of("none"), Catalogue::new(nodes, Limits::default()));
+        Self(Arc::new(Parts { routes: routes.0, verifier, options, exposition, catalogue, name, elsewhere }))
     }
 
     /// Answers a request.
@@ -89,14 +93,13 @@ impl Gateway {
             started: clock::now(),
         };
         let method = request.method().clone();
-        let mut seen = Seen::default();
-        let response = match gateway.pass(request, &caller, &mut seen).await {
+        let mut exchange = Exchange { gateway, method, caller, seen: Seen::default(), status: CALLER_GONE };
+        let response = match gateway.pass(request, &exchange.caller, &mut exchange.seen).await {
             Ok(response) => response,
-            Err(denial) => answer::denied(&denial, gateway.options.is_tls),
+            Err(denial) => answer::denied(&denial),
         };
-        let response = answer::finish(response, &caller, &seen);
-        gateway.note(&method, &caller, &seen, &response);
-        response
+        exchange.status = response.status().as_u16();
+        answer::finish(response, &exchange.caller, &exchange.seen, gateway.options.is_tls)
     }
 }
 
@@ -114,39 +117,86 @@ impl Parts {
         if let Some(answer) = own::answer(&parts, &path, caller, self) {
             return answer;
         }
-        let route = self.routes.find(&path).ok_or_else(receive::no_route)?.clone();
-        seen.route = Some(route.clone());
-        receive::fits(&parts, route.limits)?;
+        let place = self.place(&parts.method, &path)?;
+        let place = seen.place.insert(place).clone();
+        receive::fits(&parts, self.limits(&place))?;
         let (key, query) = credential::take(&mut parts.headers, uri.query())?;
         seen.key_in_query = query.had_key;
-        let demand = route.demand(&parts.method);
-        route.accepts(&key)?;
-        seen.admitted = Some(self.verify(&key, &route, demand, caller).await?);
-        self.forward((parts, body), (&path, query.rest.as_deref()), &route, caller, seen).await
+        if let Place::Route(route) = &place {
+            route.accepts(&key)?;
+        }
+        let (key, quota) = self.verify(&key, &place, place.demand(&parts.method), caller).await?;
+        let key = &seen.admitted.insert((key, quota)).0;
+        match &place {
+            Place::Models(call) => self.catalogue.answer(call, query.rest.as_deref(), body, key).await,
+            Place::Route(route) => {
+                let target = (&*path, query.rest.as_deref());
+                self.forward((parts, body), target, route, caller, key).await
+            }
+        }
     }
 
-    /// One line in the log, without anything that could be a secret; and the figures.
-    fn note(&self, method: &Method, caller: &Caller, seen: &Seen, response: &Response<AnswerBody>) {
-        let took = caller.started.elapsed();
-        let route = seen.route.as_deref();
-        let traffic = route.map_or(&self.elsewhere, |route| &route.traffic);
-        traffic.count(response.status(), took);
-        tracing::info!(
-            target: "hokusai_gateway::access",
-            request_id = %caller.id.0,
-            method = receive::known_method(method),
-            route = route.map_or("none", Route::name),
-            status = response.status().as_u16(),
-            client = %caller.origin.client,
-            key_id = seen.admitted.as_ref().map(|(key, _)| tracing::field::display(key.id)),
-            took_us = whole_micros(took),
-            "request"
-        );
+    /// Where the request leads. Nothing passes by default.
+    fn place(&self, method: &Method, path: &str) -> Result<Place, Denial> {
+        match models::Call::of(method, path) {
+            Some(call) => Ok(Place::Models(call?)),
+            None => self.routes.find(path).cloned().map(Place::Route).ok_or_else(receive::no_route),
+        }
+    }
+
+    fn limits(&self, place: &Place) -> Limits {
+        match place {
+            Place::Route(route) => route.limits,
+            Place::Models(_) => self.catalogue.limits(),
+        }
+    }
+
+    fn traffic(&self, place: Option<&Place>) -> &Traffic {
+        match place {
+            None => &self.elsewhere,
+            Some(Place::Route(route)) => &route.traffic,
+            Some(Place::Models(call)) => self.catalogue.traffic(call),
+        }
     }
 }
 
-fn whole_micros(took: Duration) -> u64 {
-    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+/// A request and what became of it. At its end it is counted, logged without anything that could be a secret,
+/// and reported as usage if its key was admitted; also if its caller goes before the answer is there.
+struct Exchange<'a> {
+    gateway: &'a Parts,
+    method: Method,
+    caller: Caller,
+    seen: Seen,
+    status: u16,
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        let (took, place) = (self.caller.started.elapsed(), self.seen.place.as_ref());
+        self.gateway.traffic(place).count(self.status, took);
+        let (status, admitted) = (self.status, self.seen.admitted.as_ref());
+        if let (Some(place), Some((key, _))) = (place, admitted) {
+            let service_id = place.service().unwrap_or(&key.rights.service_id);
+            self.gateway.verifier.report(Served {
+                key: key.id,
+                service_id,
+                endpoint: place.name(),
+                status,
+                took,
+            });
+        }
+        tracing::info!(
+            target: "hokusai_gateway::access",
+            request_id = %self.caller.id.0,
+            method = receive::known_method(&self.method),
+            route = place.map_or("none", Place::name),
+            status,
+            client = %self.caller.origin.client,
+            key_id = admitted.map(|(key, _)| tracing::field::display(key.id)),
+            took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            "request"
+        );
+    }
 }
 
 /// Answers requests until `stop`, then finishes what is in flight.

@@ -14,6 +14,7 @@ mod config;
 mod credential;
 mod forward;
 mod gateway;
+mod models;
 mod own;
 mod path;
 mod receive;

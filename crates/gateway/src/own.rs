@@ -34,7 +34,7 @@ pub(crate) fn answer(
         "/ready" => return Some(Ok(ready(gateway))),
         _ => return Some(metrics(caller, gateway)),
     };
-    Some(Ok(answer::json(StatusCode::OK, body.to_string(), gateway.options.is_tls)))
+    Some(Ok(answer::json(StatusCode::OK, body.to_string())))
 }
 
 /// Ready once the service was heard. From then on the gateway has work that it can do, also while the service
@@ -44,7 +44,7 @@ fn ready(gateway: &Parts) -> Response<AnswerBody> {
     let (status, word) =
         if is_ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
     let body = json!({"status": word, "checks": {"auth_service": is_ready}});
-    answer::json(status, body.to_string(), gateway.options.is_tls)
+    answer::json(status, body.to_string())
 }
 
 /// The figures, for those who are near: this machine, and the networks that were named.
@@ -55,7 +55,7 @@ fn metrics(caller: &Caller, gateway: &Parts) -> Result<Response<AnswerBody>, Den
     if !(is_near && caller.origin.is_certain) {
         return Err(no_route());
     }
-    let mut response = answer::json(StatusCode::OK, gateway.exposition.render(), gateway.options.is_tls);
+    let mut response = answer::json(StatusCode::OK, gateway.exposition.render());
     let plain = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);
     Ok(response)

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hokusai_client::Scope;
+use hokusai_client::{Demand, Scope};
+use http::Method;
 
+use crate::models::Call;
 use crate::traffic::Traffic;
 use crate::upstream::Upstream;
 
@@ -42,6 +44,41 @@ pub(crate) struct Limits {
     pub(crate) body: Option<u64>,
 }
 
+/// Where a request leads.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// To a service behind the gateway.
+    Route(Arc<Route>),
+    /// To the catalogue of models.
+    Models(Call),
+}
+
+impl Place {
+    /// What a method asks of a key here.
+    pub(crate) fn demand(&self, method: &Method) -> Demand<'_> {
+        match self {
+            Self::Route(route) => route.demand(method),
+            Self::Models(call) => call.demand(),
+        }
+    }
+
+    /// Its name in logs, metrics and reports of usage.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Route(route) => route.name(),
+            Self::Models(call) => call.name(),
+        }
+    }
+
+    /// The service that keys have to be for; `None`: any.
+    pub(crate) fn service(&self) -> Option<&str> {
+        match self {
+            Self::Route(route) => route.service.as_deref(),
+            Self::Models(_) => None,
+        }
+    }
+}
+
 /// All routes; the longest prefix comes first.
 #[derive(Debug, Default)]
 pub(crate) struct Routes(Vec<Arc<Route>>);
@@ -64,6 +101,13 @@ impl Routes {
 pub(crate) fn leads(prefix: &str, path: &str, equal: fn(&str, &str) -> bool) -> bool {
     let Some(beginning) = path.get(..prefix.len()) else { return false };
     equal(beginning, prefix) && matches!(path.as_bytes().get(prefix.len()), None | Some(b'/'))
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self { first_byte: minute, idle: minute, body: Some(100 * 1024 * 1024) }
+    }
 }
 
 impl Route {

@@ -3,7 +3,6 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use http::StatusCode;
 use metrics::{Counter, Histogram};
 
 /// Statuses from 100 to 599.
@@ -22,10 +21,10 @@ impl Traffic {
         Self { route: route.into(), by_status, seconds: OnceLock::new() }
     }
 
-    pub(crate) fn count(&self, status: StatusCode, took: Duration) {
-        let place = usize::from(status.as_u16()).saturating_sub(100).min(STATUSES - 1);
+    pub(crate) fn count(&self, status: u16, took: Duration) {
+        let place = usize::from(status).saturating_sub(100).min(STATUSES - 1);
         let counter = self.by_status[place].get_or_init(|| {
-            let (route, status) = (self.route.to_string(), status.as_str().to_owned());
+            let (route, status) = (self.route.to_string(), status.to_string());
             metrics::counter!("hokusai_gateway_requests_total", "route" => route, "status" => status)
         });
         counter.increment(1);

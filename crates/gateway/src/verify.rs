@@ -3,20 +3,19 @@
 use hokusai_client::{Attempt, ClientAddress, Demand, Denial, HourlyQuota, KeyFacts, Scope, Secret};
 
 use crate::gateway::{Caller, Parts};
-use crate::routes::Route;
+use crate::routes::Place;
 
 impl Parts {
     /// The facts of a key that may pass, and how its limit stands.
     pub(crate) async fn verify(
         &self,
         key: &Secret,
-        route: &Route,
+        place: &Place,
         demand: Demand<'_>,
         caller: &Caller,
     ) -> Result<(KeyFacts, HourlyQuota), Denial> {
         let client = caller.origin.client;
-        let attempt =
-            Attempt { service_id: route.service.as_deref(), demand, client: ClientAddress::Known(client) };
+        let attempt = Attempt { service_id: place.service(), demand, client: ClientAddress::Known(client) };
         let decision = self.verifier.admit(key.expose(), &attempt).await;
         Denial::unless_admitted(decision, Some(client), || scopes(demand))
     }

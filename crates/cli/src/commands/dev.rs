@@ -86,10 +86,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let serving = tokio::spawn(service::serve(running, listener, options, async {
             let _ = service_ends.await;
         }));
-        let verifier = gateway::verifier(&behind)?;
+        let nodes = gateway::Nodes::of(&behind)?;
+        let verifier = gateway::verifier(&behind, &nodes)?;
         let mut options = gateway::options(&behind)?;
         options.allowed_hosts = this_machine();
-        let gateway = Gateway::new(routes, verifier.clone(), options, exposition.clone());
+        let gateway = Gateway::new(routes, verifier.clone(), nodes.clients()?, options, exposition.clone());
         greet(addresses, &credentials)?;
         gateway::serve(gateway_listener, gateway, verifier, exposition, stop).await;
         let _ = end_service.send(());

@@ -31,10 +31,11 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         let options = gateway::options(&settings)?;
         let listener = gateway::bind(&settings).await?;
         let exposition = hokusai_http::install_metrics()?;
-        let verifier = gateway::verifier(&settings)?;
+        let nodes = gateway::Nodes::of(&settings)?;
+        let verifier = gateway::verifier(&settings, &nodes)?;
         let stop = asked_to_stop()?;
         tracing::info!(address = %listener.local_addr()?, routes = routes.summaries().len(), "ready");
-        let gateway = Gateway::new(routes, verifier.clone(), options, exposition.clone());
+        let gateway = Gateway::new(routes, verifier.clone(), nodes.clients()?, options, exposition.clone());
         gateway::serve(listener, gateway, verifier, exposition, stop).await;
         tracing::info!("stopped");
         Ok(())
