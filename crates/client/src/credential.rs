@@ -60,13 +60,17 @@ fn borne(value: &[u8]) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+    type Line = (&'static str, &'static str);
+    /// Headers, keys from elsewhere, and what is found.
+    type Case = (&'static [Line], &'static [&'static str], Result<Option<&'static str>, Ambiguous>);
+
+    fn headers(lines: &[Line]) -> HeaderMap {
         lines.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
 
     #[test]
     fn a_key_is_found_in_each_place_and_several_must_agree() {
-        let table: [(&[(&'static str, &str)], &[&str], Result<Option<&str>, Ambiguous>); 12] = [
+        let table: [Case; 12] = [
             (&[], &[], Ok(None)),
             (&[("authorization", "Bearer a")], &[], Ok(Some("a"))),
             (&[("authorization", "bEARER   a ")], &[], Ok(Some("a"))),

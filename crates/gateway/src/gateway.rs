@@ -75,6 +75,7 @@ impl Gateway {
     pub fn new(
         routes: RouteTable,
         verifier: Verifier,
+        nodes: Vec<Client>,
         options: GatewayOptions,
         exposition: Exposition,
     ) -> Self {
@@ -151,7 +152,7 @@ impl Parts {
         }
     }
 
-    fn traffic(&self, place: Option<&Place>) -> &Traffic {
+    fn traffic<'a>(&'a self, place: Option<&'a Place>) -> &'a Traffic {
         match place {
             None => &self.elsewhere,
             Some(Place::Route(route)) => &route.traffic,

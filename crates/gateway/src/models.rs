@@ -127,22 +127,22 @@ impl Catalogue {
         let query = Query::read(query)?;
         match call {
             Call::List => {
-                let asked = query.of_models()?;
-                self.read(|node| async move { node.models(&asked).await }).await
+                let asked = &query.of_models()?;
+                self.read(|node| async move { node.models(asked).await }).await
             }
             Call::Show(name) => {
-                let asked = query.of_versions()?;
-                self.read(|node| async move { node.model(name, &asked).await }).await
+                let asked = &query.of_versions()?;
+                self.read(|node| async move { node.model(name, asked).await }).await
             }
             Call::Create => {
                 query.is_empty()?;
-                let fields = self.fields(body, key).await?;
-                self.change(|node| async move { node.create_model_of(&fields).await }).await
+                let fields = &self.fields(body, key).await?;
+                self.change(|node| async move { node.create_model_of(fields).await }).await
             }
             Call::AddVersion(name) => {
                 query.is_empty()?;
-                let fields = self.fields(body, key).await?;
-                self.change(|node| async move { node.create_model_version_of(name, &fields).await }).await
+                let fields = &self.fields(body, key).await?;
+                self.change(|node| async move { node.create_model_version_of(name, fields).await }).await
             }
         }
     }
