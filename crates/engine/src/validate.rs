@@ -163,7 +163,12 @@ impl Engine {
             let remembered = self.cache.get(digest);
             if !self.is_up_to_date() {
                 let stranger = stranger.filter(|_| remembered.is_none());
-                return Ok(self.look_up_for(digest, stranger).await?.map(|found| found.facts));
+                let Some(found) = self.look_up_for(digest, stranger).await? else { return Ok(None) };
+                // This process may have caught up meanwhile, and have said so.
+                if self.remember(None, &found) {
+                    return Ok(Some(found.facts));
+                }
+                continue;
             }
             if remembered.is_some() {
                 return Ok(remembered);

@@ -311,7 +311,13 @@ impl Engine {
             head = self.position()?;
         }
         let known = position.filter(|asked| is_known(head, *asked));
-        self.enter(verifier, known, head, valid_for).await?;
+        if known.is_none() && position.is_some() {
+            // It remembers things from before, and drops them when it hears this: only its next question
+            // acknowledges anything.
+            self.renew(verifier).await?;
+        } else {
+            self.enter(verifier, known, head, valid_for).await?;
+        }
         let Some(known) = known else {
             // Read after the register was written: whoever changed something before did not wait for it.
             let page = self.store.read_feed(i64::MAX).await?;

@@ -75,6 +75,21 @@ async fn a_process_is_bound_to_the_token_that_it_first_showed() {
 }
 
 #[tokio::test]
+async fn what_is_said_in_anothers_name_is_not_done() {
+    let service = Service::start().await;
+    let key = service.key(json!({"rate_limit_per_hour": 100})).await;
+    let first = service.process().await;
+    first.enter().await;
+    let account = first.account(&key).await;
+    let item = |seq, used, want| json!({"account": account, "hour": 492_394, "seq": seq, "used": used, "want": want});
+    first.allot(item(1, 0, 40)).await;
+    let other = first.with_token_of(&service.verifier().await);
+    assert_eq!(other.say(json!({"items": [item(9, 90, 10)]})).await.brief(), "409 holder_taken");
+    assert_eq!(service.used(&key).await, 0);
+    assert_eq!(first.allot(item(2, 5, 0)).await["allotted"], 5);
+}
+
+#[tokio::test]
 async fn a_process_that_does_not_say_who_it_is_is_refused() {
     let service = Service::start().await;
     let key = service.key(json!({})).await;

@@ -83,6 +83,28 @@ async fn a_revocation_waits_for_a_process_that_follows() {
 }
 
 #[tokio::test]
+async fn who_asks_from_a_place_that_is_not_known_acknowledges_nothing() {
+    let service = Service::start().await;
+    let verifier = service.process().await;
+    let place = verifier.enter().await;
+    let (epoch, revision) = place.split_once(':').unwrap();
+    for unknown in [format!("019cb840-0000-7000-8000-000000000000:{revision}"), format!("{epoch}:1000000")] {
+        let key = service.key(json!({})).await;
+        // Until it hears that it has to forget everything, it may admit what it remembers.
+        let asking = async {
+            loop {
+                assert_eq!(verifier.after(&unknown).await.ok()["reset"], true);
+            }
+        };
+        let revoked = tokio::select! {
+            revoked = revoke(&service, &key, "?wait_ms=300") => revoked.ok(),
+            () = asking => unreachable!("it asks for ever"),
+        };
+        assert_eq!(revoked["effective"]["pending"], json!([verifier.holder]), "{unknown}");
+    }
+}
+
+#[tokio::test]
 async fn changes_and_rotations_say_so_too() {
     let service = Service::start().await;
     let key = service.key(json!({})).await;
