@@ -1,148 +1,206 @@
-"""Breaks one rule after the other, and sees that the simulator notices.
+"""Breaks one rule after the other, and sees that somebody notices.
 
-Each change is made to a copy of the rules and the simulator. A change whose old text is gone, or that does
-not compile, is an error; one that two hundred simulated days do not notice is a failure.
+Each rule of the protocols has a line of code that keeps it. Here are changes to those lines, each of which
+breaks one rule. All are put into one copy of the workspace, each behind a switch, so that the whole is
+compiled once. Then one rule after the other is broken, and whoever has to notice is run: the simulator, or a
+test that is named. A change that nobody notices is a failure, and so is one whose old text is gone.
 
     python3 tests/promises/broken.py [WORD …]     only changes whose names have all the words
+    python3 tests/promises/broken.py --list       the changes and the rules that they break
+
+`HOKUSAI_TEST_POSTGRES` has to name a PostgreSQL, as in `./test`; nothing is kept there.
 """
 
+from __future__ import annotations
+
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
+from changes import CHANGES, RULES, Change
+
 ROOT = Path(__file__).resolve().parents[2]
-RUNS = "200"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+COPY = TARGET / "broken-promises"
+# Simulated days that may pass before a change is called unnoticed.
+DAYS = "200"
+# A switch whose text was not found when it was thrown ends the process with this.
+TEXT_IS_GONE = 77
 
-ALLOTMENT = "crates/core/src/allotment.rs"
-ACCOUNT = "crates/core/src/account.rs"
-DEBT = "crates/core/src/debt.rs"
-VERIFIER = "crates/core/src/verifier.rs"
-ANSWERS = "crates/core/src/verifier/answers.rs"
-HOLDING = "crates/core/src/verifier/holding.rs"
-NODE = "crates/sim/src/node.rs"
-STORE = "crates/sim/src/store.rs"
-ADMIN = "crates/sim/src/admin.rs"
-MISHAPS = "crates/sim/src/mishaps.rs"
-
-# What is broken, where, and the text that stands for which.
-CHANGES = [
-    ("spending past what a message under way may leave", ALLOTMENT,
-     ".map_or(self.allotted, |asked| self.allotted.min(asked.ask.used.saturating_add(asked.ask.want)))",
-     ".map_or(self.allotted, |_| self.allotted)"),
-    ("spending what was asked for before it is allotted", ALLOTMENT,
-     ".map_or(self.allotted, |asked| self.allotted.min(asked.ask.used.saturating_add(asked.ask.want)))",
-     ".map_or(self.allotted, |asked| asked.ask.used.saturating_add(asked.ask.want))"),
-    ("taking the answer to any message", ALLOTMENT,
-     "self.asked.filter(|asked| asked.ask.seq == answer.seq)", "self.asked.filter(|_| answer.seq > 0)"),
-    ("spending units after their hour", ALLOTMENT,
-     "self.usable_until = self.hour_ends;", "self.usable_until = self.hour_ends.after(DRY);"),
-    ("counting an hour's time from when the answer came", ALLOTMENT,
-     "self.hour_ends = asked.sent.after(answer.expires_in);",
-     "self.hour_ends = asked.sent.after(answer.expires_in + Duration::from_secs(8));"),
-    ("using units from before a change", ALLOTMENT, "            asked.void = true;", "            asked.void = false;"),
-    ("keeping units over a change", ALLOTMENT,
-     "self.allotted = self.allotted.min(self.used);\n        (self.usable_until, self.dry_until) = (Elapsed(i64::MIN), Elapsed(i64::MIN));",
-     "self.dry_until = Elapsed(i64::MIN);"),
-    ("forgetting an account whose last message was lost", ALLOTMENT,
-     "!self.unsure && self.unspent() == 0 && self.used == self.reported", "self.unspent() == 0"),
-    ("never giving idle units back", ALLOTMENT,
-     "self.is_idle(now) && self.asked.is_none() && !self.is_settled()", "false && self.is_idle(now)"),
-    ("saying that nothing is left before others could give back", ACCOUNT,
-     "answer.reclaimable && now.since(since) < PATIENCE", "answer.reclaimable && now.since(since) > PATIENCE"),
-    ("keeping an entry a second too long", ANSWERS,
-     "usable_until: times.sent.after(valid_for),",
-     "usable_until: times.sent.after(valid_for + Duration::from_secs(1)),"),
-    ("counting an entry's time from when the answer came", ANSWERS,
-     "usable_until: times.sent.after(valid_for),", "usable_until: times.now.after(valid_for),"),
-    ("believing an answer that a change has overtaken", ANSWERS,
-     "let stands = feed.follower.vouches_for(key.id, position)",
-     "let stands = feed.follower.position().is_some() || feed.follower.vouches_for(key.id, position)"),
-    ("acknowledging a change without applying it", ANSWERS,
-     "if self.holdings.of(account).change(key, account, change.revision, now) {",
-     "if change.revision % 3 > 0 && self.holdings.of(account).change(key, account, change.revision, now) {"),
-    ("keeping everything when the feed begins anew", ANSWERS,
-     "feed.generation += 1;\n                for mut shard in self.holdings.each() {\n                    let in_line = shard.change_all(feed.generation);\n                    self.holdings.put_all_in_line(in_line);\n                }\n                self.known.forget_all();",
-     "feed.generation += 1;"),
-    ("taking first units of an account that is known", ANSWERS,
-     "let is_first = shard.get(account).is_none() && !shard.may_be_overtaken(look_up.seq);",
-     "let is_first = true;"),
-    ("lending more than the limit", VERIFIER,
-     "hour.ran_dry || remaining == 0", "hour.ran_dry"),
-    ("lending where nothing was left", VERIFIER,
-     "hour.ran_dry || remaining == 0", "remaining == 0"),
-    ("calling a lost answer an outage", VERIFIER,
-     "Duration::from_secs(5);\n\n/// What to do with a good key", "Duration::from_secs(1);\n\n/// What to do with a good key"),
-    ("settling what was not told", DEBT,
-     "owed.settled = owed.settled.max(debt.units.min(owed.units));", "owed.settled = owed.units;"),
-    ("counting a debt again each time it is settled", STORE,
-     "*owed = debt.units.max(*owed);", "*owed += debt.units;"),
-    ("handing out more than the limit", STORE,
-     "others.allotted += row.allotted;", "others.allotted += row.used;"),
-    ("answering a message that was overtaken", STORE,
-     "if ask.seq <= known.seq {\n            return None;\n        }", ""),
-    ("handing out first units where there were some", STORE,
-     "if self.rows.get(&(self.latest_hour, account)).is_some_and(|rows| rows.contains_key(&holder)) {",
-     "if false {"),
-    ("vouching to whom nobody would wait for", NODE,
-     "first_units(world, index, holder, key, position, seq, Duration::ZERO, then)",
-     "first_units(world, index, holder, key, position, seq, VALID_FOR, then)"),
-    ("telling a newer place in the feed than was read", NODE,
-     "Told::Good { key, limit, valid_for, position, allotment }",
-     "Told::Good { key, limit, valid_for, position: world.store.position(), allotment }"),
-    ("vouching past a key's end", NODE,
-     "let valid_for = valid_for.min(Duration::from_micros(left));", "let _ = left;"),
-    ("saying that a change is known before all know it", STORE,
-     "known.revision < revision", "known.revision + 1 < revision"),
-    ("leaving the register too soon", MISHAPS,
-     "const VERIFIER_KEPT: i64 = 320 * SECOND;", "const VERIFIER_KEPT: i64 = 20 * SECOND;"),
-    ("a new account after a rotation", ADMIN,
-     "successor.account = key.account;", "successor.account = successor.id.into();"),
-]
+SWITCH = """//! Which rule is broken.
+use std::sync::LazyLock;
+static CHOSEN: LazyLock<u32> =
+    LazyLock::new(|| std::env::var("HOKUSAI_BROKEN").map_or(0, |rule| rule.parse().expect("a number")));
+/// Whether it is this one.
+pub fn rule(number: u32) -> bool {
+    *CHOSEN == number
+}
+/// The text of a statement, with something else in the place of `old` if this rule is broken.
+pub fn sql(number: u32, text: &'static str, old: &str, new: &str) -> &'static str {
+    if !rule(number) {
+        return text;
+    }
+    if !text.contains(old) {
+        std::process::exit(TEXT_IS_GONE);
+    }
+    Box::leak(text.replace(old, new).into_boxed_str())
+}
+"""
 
 
-def copy_of_the_rules(folder: Path) -> None:
-    for name in ("core", "sim"):
-        shutil.copytree(ROOT / "crates" / name, folder / "crates" / name)
-    for name in ("Cargo.lock", "rust-toolchain.toml"):
-        shutil.copy(ROOT / name, folder / name)
-    manifest = (ROOT / "Cargo.toml").read_text()
-    manifest = manifest.replace('members = ["bench", "crates/*"]\ndefault-members = ["crates/cli"]',
-                                'members = ["crates/*"]')
-    (folder / "Cargo.toml").write_text(manifest)
+@dataclass
+class Programs:
+    days: Path
+    tests: dict[str, Path]
 
 
-def build(folder: Path, target: Path) -> Path:
-    command = ["cargo", "build", "--quiet", "--release", "-p", "hokusai-sim", "--example", "days"]
-    built = subprocess.run(command, cwd=folder, env={**os.environ, "CARGO_TARGET_DIR": str(target)},
-                           capture_output=True, text=True)
+def copy_of_the_workspace() -> None:
+    """Files that did not change keep their times, so that little is compiled again."""
+    wanted: dict[Path, bytes] = {}
+    for folder in ("bench", "crates"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and "target" not in path.relative_to(ROOT).parts:
+                wanted[path.relative_to(ROOT)] = path.read_bytes()
+    for name in ("Cargo.lock", "Cargo.toml", "rust-toolchain.toml", "clippy.toml"):
+        if (ROOT / name).is_file():
+            wanted[Path(name)] = (ROOT / name).read_bytes()
+    put_switches_in(wanted)
+    for path in [path for path in COPY.rglob("*") if path.is_file()]:
+        if path.relative_to(COPY) not in wanted:
+            path.unlink()
+    for name, content in wanted.items():
+        file = COPY / name
+        if not file.is_file() or file.read_bytes() != content:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+
+
+def put_switches_in(files: dict[Path, bytes]) -> None:
+    by_place: dict[tuple[Path, str], list[tuple[int, Change]]] = defaultdict(list)
+    for number, change in enumerate(CHANGES, 1):
+        by_place[Path(change.file), change.old].append((number, change))
+    spans: dict[Path, list[tuple[int, int, str]]] = defaultdict(list)
+    for (file, old), changes in by_place.items():
+        what = changes[0][1].what
+        if file not in files:
+            sys.exit(f"{what}: there is no {file}")
+        # However the text is broken into lines.
+        pattern = r"\s*".join(re.escape(part) for part in old.split())
+        found = list(re.finditer(pattern, files[file].decode()))
+        if len(found) != 1:
+            sys.exit(f"{what}: {file} has this text {len(found)} times:\n{old}")
+        spans[file].append((*found[0].span(), switched(file, found[0].group(), changes)))
+    for file, places in spans.items():
+        text = files[file].decode()
+        places.sort(reverse=True)
+        for (start, _, _), (_, before, _) in zip(places, places[1:]):
+            if before > start:
+                sys.exit(f"{file}: two changes are of the same text:\n{text[start:before]}")
+        for start, end, new in places:
+            text = text[:start] + new + text[end:]
+        files[file] = text.encode()
+    library = Path("crates/core/src/lib.rs")
+    files[library] += b"\npub mod broken;\n"
+    files[library.with_name("broken.rs")] = SWITCH.replace("TEXT_IS_GONE", str(TEXT_IS_GONE)).encode()
+
+
+def switched(file: Path, old: str, changes: list[tuple[int, Change]]) -> str:
+    """Rust that does as before, or, where a rule is broken, something else."""
+    module = "crate::broken" if file.parts[1] == "core" else "hokusai_core::broken"
+    text = old
+    for number, change in changes:
+        is_broken, edit = f"{module}::rule({number})", f"{module}::sql({number}, "
+        if "BROKEN" in change.new or "EDIT(" in change.new:
+            if len(changes) > 1:
+                sys.exit(f"{change.what}: shares its text with another")
+            return change.new.replace("BROKEN", is_broken).replace("EDIT(", edit)
+        text = f"if {is_broken} {{ {change.new} }} else {{ {text} }}"
+    return text if old.endswith(";") else f"({text})"
+
+
+def build() -> Programs:
+    # With the features that everything has together, so that other people's crates are not compiled again.
+    common = ["--locked", "--quiet", "--workspace", "--message-format=json"]
+    tests = sorted({change.by.split(" ")[0] for change in CHANGES} - {"sim"})
+    chosen = [argument for test in tests for argument in ("--test", test)]
+    return Programs(
+        executables(["cargo", "build", *common, "--example", "days"])["days"],
+        executables(["cargo", "test", "--no-run", *common, *chosen]),
+    )
+
+
+def executables(command: list[str]) -> dict[str, Path]:
+    env = {**os.environ, "CARGO_TARGET_DIR": str(TARGET)}
+    built = subprocess.run(command, cwd=COPY, env=env, capture_output=True, text=True)
     if built.returncode != 0:
-        sys.exit(f"this does not compile:\n{built.stderr}")
-    return target / "release" / "examples" / "days"
+        sys.exit(f"with the switches in, this does not compile:\n{built.stderr}\n{errors(built.stdout)}")
+    found = {}
+    for line in built.stdout.splitlines():
+        message = json.loads(line)
+        if message.get("executable"):
+            found[message["target"]["name"]] = Path(message["executable"])
+    return found
+
+
+def errors(messages: str) -> str:
+    said = (json.loads(line).get("message") for line in messages.splitlines())
+    return "\n".join(one["rendered"] for one in said if isinstance(one, dict) and one.get("level") == "error")
+
+
+def run(programs: Programs, change: Change, number: int, days: str) -> tuple[bool, str]:
+    """Whether all is well, and what was said."""
+    kind, _, test = change.by.partition(" ")
+    env = {**os.environ, "HOKUSAI_BROKEN": str(number)}
+    if kind == "sim":
+        command = [programs.days, "0", days]
+    else:
+        command = [programs.tests[kind], "--exact", test]
+    try:
+        ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    except subprocess.TimeoutExpired:
+        sys.exit(f"{change.what}: {change.by} does not come to an end")
+    if ended.returncode == TEXT_IS_GONE:
+        sys.exit(f"{change.what}: the statement does not have the text any longer")
+    if kind != "sim" and "running 1 test" not in ended.stdout:
+        sys.exit(f"{change.what}: there is no test {test}")
+    if kind == "sim":
+        return ended.returncode == 0, ended.stdout.strip() or "it panics: " + ended.stderr.strip()[:200]
+    return ended.returncode == 0, change.by
 
 
 def main() -> None:
-    words = sys.argv[1:]
-    chosen = [change for change in CHANGES if all(word in change[0] for word in words)]
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "broken-promises"
+    if sys.argv[1:] == ["--list"]:
+        for rule in RULES:
+            print(rule)
+            for change in CHANGES:
+                if change.rule == rule:
+                    print(f"    {change.what}: {change.by}")
+        return
+    for rule in RULES:
+        if not any(change.rule == rule for change in CHANGES):
+            sys.exit(f"nothing breaks this rule: {rule}")
+    chosen = [(number, change) for number, change in enumerate(CHANGES, 1)
+              if all(word in change.what for word in sys.argv[1:])]
+    copy_of_the_workspace()
+    programs = build()
+    for whoever in {change.by: change for _, change in chosen}.values():
+        is_well, said = run(programs, whoever, 0, "10")
+        if not is_well:
+            sys.exit(f"with no rule broken: {said}")
     unnoticed = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        copy_of_the_rules(folder)
-        for what, path, old, new in chosen:
-            file = folder / path
-            whole = file.read_text()
-            if whole.count(old) != 1:
-                sys.exit(f"{what}: {path} has the text {whole.count(old)} times:\n{old}")
-            file.write_text(whole.replace(old, new))
-            run = subprocess.run([build(folder, target), "0", RUNS], capture_output=True, text=True)
-            file.write_text(whole)
-            if run.returncode == 0:
-                unnoticed.append(what)
-            noticed = "NOT NOTICED" if run.returncode == 0 else (run.stdout.strip() or "it panics: " + run.stderr.strip()[:200])
-            print(f"{what}: {noticed}", flush=True)
+    for number, change in chosen:
+        began = time.monotonic()
+        is_well, said = run(programs, change, number, DAYS)
+        if is_well:
+            unnoticed.append(change.what)
+        print(f"{change.what}: {'NOT NOTICED' if is_well else said} ({time.monotonic() - began:.1f} s)", flush=True)
     print(f"{len(chosen) - len(unnoticed)} of {len(chosen)} broken rules were noticed")
     if unnoticed:
         sys.exit(1)

@@ -25,6 +25,7 @@ pub(crate) fn start(world: &mut World) {
     }
     keep_changing(world);
     keep_using(world);
+    keep_using_over_hours(world);
 }
 
 fn new_key(world: &mut World, family: Option<AccountId>) -> StoredKey {
@@ -36,7 +37,8 @@ fn new_key(world: &mut World, family: Option<AccountId>) -> StoredKey {
 
 fn add(world: &mut World, key: &StoredKey) {
     world.store.keys.insert(key.id, key.clone());
-    world.store.record(key, true);
+    let now = world.now;
+    world.store.record(key, true, now);
 }
 
 fn create(world: &mut World) {
@@ -98,10 +100,12 @@ fn change(world: &mut World) {
 
 fn revoke(world: &mut World, mut key: StoredKey) {
     world.note(|| format!("{} is revoked", key.id));
+    rush(world, &key, 40, 2 * SECOND);
     key.ends = world.now;
     world.checks.changed(key.account);
     world.store.keys.insert(key.id, key.clone());
-    world.store.record(&key, false);
+    let now = world.now;
+    world.store.record(&key, false, now);
     let (revision, committed) = (world.store.revision, world.now);
     world.checks.dead(key.id, Instant(committed.0 + LATEST));
     tell_all(world);
@@ -132,7 +136,8 @@ fn rotate(world: &mut World, mut key: StoredKey) {
     world.checks.changed(key.account);
     world.store.keys.insert(key.id, key.clone());
     add(world, &successor);
-    world.store.record(&key, false);
+    let now = world.now;
+    world.store.record(&key, false, now);
     let (revision, committed) = (world.store.revision, world.now);
     // Whoever heard of it gives the old key up when its grace ends; whoever did not, at the latest time.
     world.checks.dead(key.id, Instant(key.ends.0.max(committed.0 + LATEST)));
@@ -155,10 +160,11 @@ fn limit(world: &mut World, key: &StoredKey) {
     world.limit_changed.insert(account, now);
     for key in living(world) {
         if key.account == account {
-            world.store.record(&key, false);
+            world.store.record(&key, false, now);
         }
     }
     let revision = world.store.revision;
+    rush(world, key, 40, 2 * SECOND);
     tell_all(world);
     await_all(world, revision, Instant(now.0 + WAIT), move |world, is_everywhere| {
         if is_everywhere {
@@ -193,6 +199,48 @@ fn keep_using(world: &mut World) {
     });
 }
 
+/// A key that is in use is revoked, while everybody goes on using it.
+pub(crate) fn revoke_in_use(world: &mut World) {
+    let used = world.in_use.clone().filter(|used| world.now < used.ends);
+    let Some(key) = used.or_else(|| pick(world)) else { return };
+    rush(world, &key, 60, 4 * SECOND);
+    let pause = world.between(0, 3 * SECOND);
+    world.after(pause, move |world| {
+        let current = world.store.keys.get(&key.id).cloned();
+        if let Some(key) = current.filter(|key| world.store_up && world.now < key.ends) {
+            revoke(world, key);
+            create(world);
+        }
+    });
+}
+
+/// In the last seconds of each hour of the store, and on into the next.
+fn keep_using_over_hours(world: &mut World) {
+    let left = HOUR - world.store.now(world.now).0.rem_euclid(HOUR);
+    let pause = if left > 4 * SECOND { left - 2 * SECOND } else { left + MINUTE };
+    world.after(pause, |world| {
+        let left = HOUR - world.store.now(world.now).0.rem_euclid(HOUR);
+        if let Some(key) = world.in_use.clone().filter(|_| left <= 4 * SECOND) {
+            rush(world, &key, 60, 4 * SECOND);
+        }
+        keep_using_over_hours(world);
+    });
+}
+
+/// So many requests within so many microseconds, at every verifier and at the nodes themselves.
+fn rush(world: &mut World, key: &StoredKey, requests: u32, spread: i64) {
+    let digest = key.digest;
+    for _ in 0..requests {
+        let delay = world.rng.random_range(0..spread);
+        let (gate, node) = (world.any_gate(), world.any_node());
+        if world.chance(200) {
+            world.after(delay, move |world| node::judge(world, node, digest));
+        } else {
+            world.after(delay, move |world| verifier::request(world, gate, digest));
+        }
+    }
+}
+
 fn burst(world: &mut World) {
     // Mostly keys that live; and some that once did.
     let keys: Vec<StoredKey> = if world.chance(850) {
@@ -210,12 +258,15 @@ fn burst(world: &mut World) {
     world.in_use = Some(key.clone());
     let spread = if world.chance(300) { 10 * MINUTE } else { 20 * SECOND };
     let requests = world.between(1, 80);
-    let gates = i64::try_from(world.gates.len()).unwrap_or(1);
-    let favourite = world.between(0, gates - 1);
+    let favourite = world.any_gate();
     for _ in 0..requests {
         let delay = world.rng.random_range(0..spread);
-        let gate = if world.chance(500) { favourite } else { world.between(0, gates - 1) };
-        let (gate, digest) = (usize::try_from(gate).unwrap_or(0), key.digest);
+        let gate = if world.chance(500) { favourite } else { world.any_gate() };
+        let digest = key.digest;
         world.after(delay, move |world| verifier::request(world, gate, digest));
+        if world.chance(100) {
+            let node = world.any_node();
+            world.after(delay, move |world| node::judge(world, node, digest));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The promises, checked after every step that could break one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use hokusai_core::debt::DebtId;
 use hokusai_core::id::{AccountId, KeyId};
@@ -47,7 +47,14 @@ pub(crate) struct Checks {
     effective: HashMap<AccountId, (Instant, u32)>,
     /// From when on nobody may admit a key any longer.
     dead_from: HashMap<KeyId, Instant>,
+    /// When a key was last admitted.
+    last: HashMap<KeyId, Instant>,
+    /// When others were last told that an account is short of units.
+    hints: HashMap<AccountId, VecDeque<Instant>>,
 }
+
+/// The most hints about one account in a second.
+const HINTS: usize = 4;
 
 /// One request that was admitted.
 #[derive(Clone, Copy, Debug)]
@@ -60,9 +67,13 @@ pub(crate) struct Admitted {
     pub(crate) hour: Hour,
     /// How long nothing was heard of the service.
     pub(crate) silence: i64,
+    /// Whether every node was asked for this request, in vain.
+    pub(crate) in_vain: bool,
     pub(crate) debt: Option<DebtId>,
     /// Until when the word that it was admitted by may be used, as seen from outside.
     pub(crate) word_until: Instant,
+    /// Until when its unit may be spent, as seen from outside.
+    pub(crate) unit_until: Instant,
 }
 
 impl Checks {
@@ -95,6 +106,10 @@ impl Checks {
     pub(crate) fn dead(&mut self, key: KeyId, from: Instant) {
         let known = self.dead_from.entry(key).or_insert(from);
         *known = from.min(*known);
+        // It may be told of an instant that has passed.
+        if let Some(last) = self.last.get(&key).copied() {
+            self.not_dead(key, last);
+        }
     }
 
     /// The largest limit that was in force in the last two hours.
@@ -110,13 +125,42 @@ impl Checks {
             .unwrap_or(0)
     }
 
-    pub(crate) fn admitted(&mut self, admitted: &Admitted, now: Instant) {
-        let Admitted { process, key, account: held, family: account, hour, debt, word_until, silence } =
-            *admitted;
+    fn not_dead(&mut self, key: KeyId, now: Instant) {
+        let last = self.last.entry(key).or_insert(now);
+        *last = now.max(*last);
         if let Some(from) = self.dead_from.get(&key).filter(|from| now > **from) {
             let late = now.0 - from.0;
             self.fail(format!("promise 3: {key} was admitted {late} µs after nobody should any longer"));
         }
+    }
+
+    /// A node said of a key whether it is good.
+    pub(crate) fn judged(&mut self, key: KeyId, is_good: bool, now: Instant) {
+        if is_good {
+            self.not_dead(key, now);
+        }
+    }
+
+    /// A key was refused that nobody has ended.
+    pub(crate) fn refused_alive(&mut self, key: KeyId) {
+        self.fail(format!("{key} was refused, and lives"));
+    }
+
+    /// Others were told that an account is short of units; by a clock that was set lately, or not.
+    pub(crate) fn hinted(&mut self, account: AccountId, now: Instant, is_steady: bool) {
+        let hints = self.hints.entry(account).or_default();
+        hints.push_back(now);
+        if hints.len() > HINTS {
+            let first = hints.pop_front().unwrap_or(now);
+            if is_steady && now.0 - first.0 < SECOND {
+                self.fail(format!("more than {HINTS} hints about {account} in a second"));
+            }
+        }
+    }
+
+    pub(crate) fn admitted(&mut self, admitted: &Admitted, now: Instant) {
+        let Admitted { process, key, account: held, family: account, hour, debt, word_until, .. } = *admitted;
+        self.not_dead(key, now);
         if now > word_until {
             let late = now.0 - word_until.0;
             self.fail(format!("an entry of {key} was used {late} µs past its time"));
@@ -130,6 +174,10 @@ impl Checks {
         }
         if let Some(debt) = debt {
             self.counts.lent += 1;
+            let silence = admitted.silence;
+            if !admitted.in_vain {
+                self.fail(format!("{key} was lent to before every node was asked"));
+            }
             if silence < 5 * SECOND {
                 self.fail(format!("{key} was lent to {silence} µs after the service was heard"));
             }
@@ -140,6 +188,10 @@ impl Checks {
             return;
         }
         self.counts.admitted += 1;
+        if now >= admitted.unit_until {
+            let late = now.0 - admitted.unit_until.0;
+            self.fail(format!("a unit of {account} in {hour:?} was spent {late} µs past its time"));
+        }
         let units = self.units.entry((account, hour)).or_insert(0);
         *units += 1;
         let units = *units;
@@ -159,7 +211,7 @@ impl Checks {
         self.out.insert((process.0, process.1, account, hour));
     }
 
-    /// A process was given units of an account: it is not out of them any longer.
+    /// A process was given units of an account, or heard that some are left: it is not out of them any longer.
     pub(crate) fn given(&mut self, process: (usize, u32), account: AccountId) {
         self.out.retain(|(index, life, out, _)| ((*index, *life), *out) != (process, account));
     }

@@ -4,8 +4,8 @@ use hokusai_core::id::Epoch;
 use hokusai_core::time::{HOUR, Hour, MINUTE, SECOND, Timestamp};
 
 use crate::node::{self, HEARTBEAT_KEPT, Node};
-use crate::verifier;
 use crate::world::{Instant, World};
+use crate::{admin, verifier};
 
 /// How long a verifier stays in the register after it was last seen: longer than any answer that it got
 /// may be used.
@@ -25,6 +25,9 @@ fn keep_tidying(world: &mut World) {
             let now = world.now;
             let kept = |holder| if nodes.contains(&holder) { NODE_KEPT } else { VERIFIER_KEPT };
             world.store.tidy(now, kept);
+            if world.is_calm_hour(world.store.latest_hour) {
+                verifier::check_idle(world);
+            }
         }
         keep_tidying(world);
     });
@@ -45,9 +48,11 @@ fn keep_failing(world: &mut World) {
 /// All that is broken is mended.
 fn calm_down(world: &mut World) {
     world.note(|| "all is calm".into());
-    world.trouble = 0;
+    (world.trouble, world.slow) = (0, 0);
     world.store_up = true;
-    world.store.skew = 0;
+    if world.store.skew != 0 {
+        (world.store.skew, world.clock_set) = (0, world.now);
+    }
     // What is under way still comes to its end, and whoever sleeps wakes up.
     world.after(15 * MINUTE, |world| world.calm_after = Some(world.store.latest_hour));
     for index in 0..world.nodes.len() {
@@ -72,48 +77,34 @@ fn restart(world: &mut World, index: usize) {
     node::start(world, index);
 }
 
-fn any(world: &mut World, count: usize) -> usize {
-    let most = i64::try_from(count).unwrap_or(1) - 1;
-    usize::try_from(world.between(0, most)).unwrap_or(0)
-}
-
 fn fail(world: &mut World) {
-    let (nodes, gates) = (world.nodes.len(), world.gates.len());
-    match world.between(0, 9) {
+    match world.between(0, 11) {
         0 => {
-            let gate = any(world, gates);
+            let gate = world.any_gate();
             verifier::crash(world, gate);
         }
         1 => {
-            let gate = any(world, gates);
+            let gate = world.any_gate();
             fall_asleep(world, gate);
         }
         2 => {
-            let index = any(world, nodes);
-            world.note(|| format!("node {index} dies"));
-            world.nodes[index].up = false;
-            world.nodes[index].life += 1;
-            let down = world.between(SECOND, 5 * MINUTE);
-            world.after(down, move |world| {
-                if !world.nodes[index].up {
-                    restart(world, index);
-                }
-            });
+            let index = world.any_node();
+            die(world, index);
         }
         3 => cut(world, |world| {
-            let index = any(world, world.nodes.len());
+            let index = world.any_node();
             world.note(|| format!("node {index} is cut off from the store"));
             world.nodes[index].reaches_store = false;
             Box::new(move |world| world.nodes[index].reaches_store = true)
         }),
         4 | 5 => cut(world, |world| {
-            let (gate, index) = (any(world, world.gates.len()), any(world, world.nodes.len()));
+            let (gate, index) = (world.any_gate(), world.any_node());
             world.note(|| format!("verifier {gate} is cut off from node {index}"));
             world.gates[gate].reaches[index] = false;
             Box::new(move |world| world.gates[gate].reaches[index] = true)
         }),
         6 => cut(world, |world| {
-            let gate = any(world, world.gates.len());
+            let gate = world.any_gate();
             world.note(|| format!("verifier {gate} is cut off"));
             world.gates[gate].reaches.fill(false);
             Box::new(move |world| world.gates[gate].reaches.fill(true))
@@ -129,20 +120,42 @@ fn fail(world: &mut World) {
             world.store.skew = if world.chance(500) { 0 } else { ahead };
             world.clock_set = world.now;
         }
-        _ => {
-            world.trouble = u32::try_from(world.between(0, 150)).unwrap_or(0);
-            if world.chance(100) {
+        9 => cut(world, |world| {
+            let slow = world.between(SECOND, 5 * SECOND);
+            world.note(|| format!("messages take up to {slow} µs"));
+            world.slow = slow;
+            Box::new(|world| world.slow = 0)
+        }),
+        10 => {
+            // Units are at hand, and a change comes with it.
+            admin::revoke_in_use(world);
+            let pause = world.between(0, 4 * SECOND);
+            world.after(pause, |world| {
                 world.note(|| "the store begins a new epoch".into());
                 world.store.epoch = Epoch::new(Timestamp(world.now.0), &mut world.rng);
-            }
+            });
         }
+        _ => world.trouble = u32::try_from(world.between(0, 150)).unwrap_or(0),
     }
+}
+
+fn die(world: &mut World, index: usize) {
+    world.note(|| format!("node {index} dies"));
+    world.nodes[index].up = false;
+    world.nodes[index].life += 1;
+    let down = world.between(SECOND, 5 * MINUTE);
+    world.after(down, move |world| {
+        if !world.nodes[index].up {
+            restart(world, index);
+        }
+    });
 }
 
 fn fall_asleep(world: &mut World, gate: usize) {
     let sleep = world.between(SECOND, 10 * MINUTE);
     world.note(|| format!("verifier {gate} sleeps for {sleep} µs"));
     world.gates[gate].asleep_until = Instant(world.now.0 + sleep);
+    world.after(sleep, admin::revoke_in_use);
 }
 
 type Mend = Box<dyn FnOnce(&mut World)>;
@@ -151,7 +164,12 @@ type Mend = Box<dyn FnOnce(&mut World)>;
 fn cut(world: &mut World, breaks: impl FnOnce(&mut World) -> Mend) {
     let mend = breaks(world);
     let time = world.between(SECOND, 8 * MINUTE);
-    world.after(time, mend);
+    world.after(time, |world| {
+        mend(world);
+        if world.chance(300) {
+            admin::revoke_in_use(world);
+        }
+    });
 }
 
 impl World {

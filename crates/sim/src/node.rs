@@ -122,7 +122,9 @@ fn ask_store<T: Clone + 'static>(
     world.after(there, move |world| {
         let reached = world.store_up && world.nodes[index].reaches_store;
         let outcome = reached.then(|| ask(world));
-        let back = if reached { world.between(50, 2000) } else { world.between(1000, 3 * SECOND) };
+        let trouble = world.trouble;
+        let is_slow = !reached || world.chance(trouble);
+        let back = if is_slow { world.between(1000, 3 * SECOND) } else { world.between(50, 2000) };
         world.after(back, move |world| {
             if lives(world, index, life) {
                 // What the store did stands even if its word does not come back.
@@ -136,6 +138,10 @@ fn ask_store<T: Clone + 'static>(
 fn poll(world: &mut World, index: usize, life: u32) {
     if !lives(world, index, life) {
         return;
+    }
+    // Memory is bounded: what was in it may have to be read again at any time.
+    if world.chance(200) {
+        world.nodes[index].cache.clear();
     }
     follow(world, index, |_| {});
     world.after(POLL, move |world| poll(world, index, life));
@@ -252,6 +258,36 @@ pub(crate) fn validate(
     }
 }
 
+/// A caller asks the node itself whether a key is good. Of a row that was read because memory is not up to
+/// date, only the moment of the reading counts.
+pub(crate) fn judge(world: &mut World, index: usize, digest: KeyDigest) {
+    if !world.nodes[index].up {
+        return;
+    }
+    let now = world.elapsed(world.nodes[index].clock_offset);
+    let node = &world.nodes[index];
+    let is_up_to_date = node.is_up_to_date(now);
+    if let Some(key) = node.cache.get(&digest).cloned().filter(|_| is_up_to_date) {
+        let at = world.now;
+        return world.checks.judged(key.id, at < key.ends, at);
+    }
+    ask_store(
+        world,
+        index,
+        move |world| (world.store.find(&digest), world.now),
+        move |world, found| {
+            let Some(((Some(key), read_at), read)) = found else { return };
+            let is_current = world.nodes[index].follower.vouches_for(key.id, read_at);
+            if !is_current {
+                return judge(world, index, digest);
+            }
+            world.nodes[index].cache.insert(digest, key.clone());
+            let at = if is_up_to_date { world.now } else { read };
+            world.checks.judged(key.id, at < key.ends, at);
+        },
+    );
+}
+
 /// Judges a key, sees to it that the verifier is in the register, and gets its first units.
 fn vouch(
     world: &mut World,
@@ -307,7 +343,9 @@ fn first_units(
         move |world| {
             let now = world.now;
             let limit = world.store.limits[&account];
-            (world.store.allot_first(holder, account, seq, now), limit)
+            let first = world.store.allot_first(holder, account, seq, now);
+            hint(world);
+            (first, limit)
         },
         move |world, outcome| match outcome {
             None => then(world, Told::Unavailable),
@@ -319,6 +357,18 @@ fn first_units(
             }
         },
     );
+}
+
+/// Tells everybody of accounts that others need units of.
+fn hint(world: &mut World) {
+    let (marked, now) = (std::mem::take(&mut world.store.marked_dry), world.now);
+    for account in &marked {
+        let is_steady = now.0 - world.clock_set.0 > SECOND;
+        world.checks.hinted(*account, now, is_steady);
+    }
+    if !marked.is_empty() {
+        verifier::hint(world);
+    }
 }
 
 /// A verifier speaks of limits and debts.
@@ -337,9 +387,7 @@ pub(crate) fn allot(
             let now = world.now;
             world.store.settle(&debts);
             let answers = world.store.allot(holder, &asks, now);
-            if std::mem::take(&mut world.store.marked_dry) {
-                verifier::hint(world);
-            }
+            hint(world);
             answers
         },
         then,
@@ -367,7 +415,9 @@ pub(crate) fn changes(
                 world.store.register(holder, revision, now);
             }
             let (head, items, dry) = world.store.read_feed(revision, now);
-            Page { head, reset: known.is_none(), items, dry }
+            // Revisions have no gaps: what is missing is not kept any longer.
+            let is_whole = usize::try_from(head.revision - revision) == Ok(items.len());
+            Page { head, reset: known.is_none() || !is_whole, items, dry }
         },
         then,
     );

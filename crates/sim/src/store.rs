@@ -1,6 +1,6 @@
 //! The store, in memory: what one transaction of the real one does, happens here in one call.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use hokusai_core::allotment::{Answer, Ask};
@@ -8,13 +8,15 @@ use hokusai_core::debt::Debt;
 use hokusai_core::feed::{Change, Position};
 use hokusai_core::id::{AccountId, Epoch, HolderId, KeyId};
 use hokusai_core::key::KeyDigest;
-use hokusai_core::time::{Hour, SECOND, Timestamp};
+use hokusai_core::time::{Hour, MINUTE, SECOND, Timestamp};
 use hokusai_core::verifier::FeedItem;
 
 use crate::world::Instant;
 
 /// Other holders count as living that asked or were seen in this time.
 const LATELY: i64 = 20 * SECOND;
+/// Changes are kept for so long: whoever was away for longer has to forget everything.
+const CHANGES_KEPT: i64 = 3 * MINUTE;
 
 /// A key, as the store has it.
 #[derive(Clone, Debug)]
@@ -64,12 +66,13 @@ pub(crate) struct Store {
     pub(crate) limits: HashMap<AccountId, u32>,
     pub(crate) holders: BTreeMap<HolderId, Registered>,
     pub(crate) debts: BTreeMap<(Hour, AccountId), BTreeMap<HolderId, u32>>,
-    changes: Vec<FeedItem>,
+    /// The latest changes, each with when it was made.
+    changes: VecDeque<(Instant, FeedItem)>,
     pub(crate) latest_hour: Hour,
     rows: BTreeMap<(Hour, AccountId), BTreeMap<HolderId, Row>>,
     dry: HashMap<AccountId, i64>,
-    /// Whether an account was marked since this was last looked at.
-    pub(crate) marked_dry: bool,
+    /// Accounts that were marked since this was last looked at.
+    pub(crate) marked_dry: Vec<AccountId>,
     /// Transactions, for the record.
     pub(crate) statements: u64,
 }
@@ -84,11 +87,11 @@ impl Store {
             limits: HashMap::new(),
             holders: BTreeMap::new(),
             debts: BTreeMap::new(),
-            changes: Vec::new(),
+            changes: VecDeque::new(),
             latest_hour: Hour(0),
             rows: BTreeMap::new(),
             dry: HashMap::new(),
-            marked_dry: false,
+            marked_dry: Vec::new(),
             statements: 0,
         }
     }
@@ -108,7 +111,7 @@ impl Store {
         (key, self.position())
     }
 
-    /// Changes after `revision`, and accounts that ran dry lately.
+    /// Changes after `revision` as far as they are kept, and accounts that ran dry lately.
     pub(crate) fn read_feed(
         &mut self,
         revision: i64,
@@ -116,19 +119,20 @@ impl Store {
     ) -> (Position, Vec<FeedItem>, Vec<AccountId>) {
         self.statements += 1;
         let now = self.now(at).0;
-        let from = usize::try_from(revision.max(0)).unwrap_or(usize::MAX).min(self.changes.len());
+        let newer = self.changes.iter().map(|(_, item)| *item);
+        let newer = newer.filter(|item| item.change.revision > revision).collect();
         let mut dry: Vec<AccountId> =
             self.dry.iter().filter(|(_, marked)| **marked > now - 2 * SECOND).map(|(id, _)| *id).collect();
         dry.sort_unstable();
-        (self.position(), self.changes[from..].to_vec(), dry)
+        (self.position(), newer, dry)
     }
 
     /// Adds a change to the feed.
-    pub(crate) fn record(&mut self, key: &StoredKey, is_new: bool) {
+    pub(crate) fn record(&mut self, key: &StoredKey, is_new: bool, at: Instant) {
         self.statements += 1;
         self.revision += 1;
         let change = Change { revision: self.revision, key: Some((key.id, key.account)) };
-        self.changes.push(FeedItem { change, is_new });
+        self.changes.push_back((at, FeedItem { change, is_new }));
     }
 
     /// Enters a holder in the register, or renews what is there. Never takes an acknowledgement back.
@@ -166,6 +170,16 @@ impl Store {
         }
         others.allotted += self.debts.get(&place).map_or(0, |debts| debts.values().sum());
         others
+    }
+
+    /// Units that a holder was given in this hour, and has neither spent nor given back, if it asked for the
+    /// last time before an instant.
+    pub(crate) fn asleep_with(&self, holder: HolderId, before: Instant) -> Vec<(AccountId, u32)> {
+        let of_hour = self.rows.iter().filter(|((hour, _), _)| *hour == self.latest_hour);
+        let own = of_hour.filter_map(|((_, account), rows)| Some((*account, rows.get(&holder)?)));
+        own.filter(|(_, row)| row.asked_at < before.0 && row.allotted > row.used + row.awaited)
+            .map(|(account, row)| (account, row.allotted - row.used - row.awaited))
+            .collect()
     }
 
     /// Carries messages out and answers those that are new.
@@ -213,7 +227,7 @@ impl Store {
             let marked = self.dry.entry(account).or_insert(i64::MIN);
             if *marked <= now.0 - SECOND / 4 {
                 *marked = now.0;
-                self.marked_dry = true;
+                self.marked_dry.push(account);
             }
         }
         Some(Answer {
@@ -267,6 +281,9 @@ impl Store {
     pub(crate) fn tidy(&mut self, at: Instant, kept: impl Fn(HolderId) -> i64) {
         let oldest = Hour(self.latest_hour.0 - 48);
         self.rows.retain(|(hour, _), _| *hour >= oldest);
+        while self.changes.front().is_some_and(|(made, _)| at.0 - made.0 > CHANGES_KEPT) {
+            self.changes.pop_front();
+        }
         self.holders.retain(|holder, known| at.0 - known.seen.0 < kept(*holder));
     }
 }

@@ -1,18 +1,18 @@
 //! A process that verifies: the real state machine, driven over a network that fails.
 
-use std::cell::RefCell;
+mod calls;
+mod outside;
+
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hokusai_core::allotment::Answer;
 use hokusai_core::debt::{Debt, DebtId};
 use hokusai_core::feed::Position;
-use hokusai_core::id::{AccountId, HolderId, KeyId};
-use hokusai_core::key::{Environment, KeyDigest, Lifetime};
-use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts, Rights};
-use hokusai_core::time::{Elapsed, HOUR, SECOND, Timestamp};
+use hokusai_core::id::{AccountId, HolderId};
+use hokusai_core::key::KeyDigest;
+use hokusai_core::policy::{Attempt, ClientAddress, Demand};
+use hokusai_core::time::{Elapsed, HOUR, Hour, SECOND};
 use hokusai_core::verifier::{
     FeedPage, KeyAnswer, LookUp, Message, News, OutagePolicy, Request, Step, Taken, Verdict, Verifier,
     VerifierOptions, Woken,
@@ -23,10 +23,12 @@ use crate::checks::Admitted;
 use crate::node::{self, Answers, Page, Told};
 use crate::world::{Instant, World};
 
+use calls::{Question, Then, call};
+pub(crate) use outside::check_idle;
+use outside::{brief, facts};
+
 /// How long a request waits at the most.
 const PATIENCE: i64 = 7 * SECOND;
-/// How long a node is given to answer.
-const TIMEOUT: i64 = 2 * SECOND;
 /// How often the feed is asked for when nothing rings.
 const POLL: i64 = 2 * SECOND;
 /// How often a key is asked about again that changed while it was asked about.
@@ -56,6 +58,11 @@ pub(crate) struct Gate {
     heard: Instant,
     /// Until when the latest word on a key may be used, as seen from outside.
     words: HashMap<KeyDigest, Instant>,
+    /// Until when units of an account in an hour may be spent, as seen from outside.
+    units: HashMap<(AccountId, Hour), Instant>,
+    /// When a unit of an account was last spent.
+    spent: HashMap<AccountId, Instant>,
+    validation_ttl: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -69,9 +76,11 @@ struct Waiting {
 pub(crate) fn new(world: &mut World, life: u32, journal: BTreeMap<DebtId, u32>) -> Gate {
     let clock_offset = world.between(-1_000_000, 1_000_000);
     let (holder, debtor) = (world.new_holder(), world.new_holder());
+    // Some ask often, so that a key is often asked about while much else is said.
+    let validation_ttl = Duration::from_secs(if world.chance(300) { 3 } else { 300 });
     let options = VerifierOptions {
         cached_keys: 1000,
-        validation_ttl: Duration::from_secs(300),
+        validation_ttl,
         outage: OutagePolicy::Allow,
         lookups_per_second: 1000,
         seed: world.rng.random(),
@@ -96,6 +105,9 @@ pub(crate) fn new(world: &mut World, life: u32, journal: BTreeMap<DebtId, u32>) 
         journal,
         heard: world.now,
         words: HashMap::new(),
+        units: HashMap::new(),
+        spent: HashMap::new(),
+        validation_ttl,
     }
 }
 
@@ -160,7 +172,7 @@ fn attempt(world: &mut World, gate: usize, id: u64) {
     match world.gates[gate].verifier.admit(&request, || id) {
         Step::Done(verdict) => {
             world.gates[gate].requests.remove(&id);
-            decided(world, gate, waiting.digest, verdict);
+            decided(world, gate, waiting, verdict);
         }
         Step::Wait(None) => speak(world, gate),
         Step::Wait(Some(look_up_)) => look_up(world, gate, look_up_, 0),
@@ -175,10 +187,19 @@ fn unreachable(world: &mut World, gate: usize, id: u64) {
     world.checks.counts.unreachable += 1;
 }
 
-fn decided(world: &mut World, gate: usize, digest: KeyDigest, verdict: Verdict) {
-    let at = world.now;
+fn refused(world: &mut World, digest: KeyDigest) {
+    world.checks.counts.refused += 1;
+    // Nobody asks for a key before it is made.
+    let lives = world.store.keys.values().find(|key| key.digest == digest && world.now < key.ends);
+    if let Some(key) = lives {
+        world.checks.refused_alive(key.id);
+    }
+}
+
+fn decided(world: &mut World, gate: usize, waiting: Waiting, verdict: Verdict) {
+    let (at, digest) = (world.now, waiting.digest);
     match verdict {
-        Verdict::Refused(_) => world.checks.counts.refused += 1,
+        Verdict::Refused(_) => refused(world, digest),
         Verdict::Limited(quota) => {
             world.checks.counts.limited += 1;
             let account = world.store.keys.values().find(|key| key.digest == digest).map(|key| key.account);
@@ -198,19 +219,24 @@ fn decided(world: &mut World, gate: usize, digest: KeyDigest, verdict: Verdict) 
         }
         Verdict::Admitted(admission) => {
             let process = &mut world.gates[gate];
+            process.spent.insert(admission.key.account, at);
             if let Some(debt) = admission.debt {
                 *process.journal.entry(debt).or_insert(0) += 1;
             }
             let word_until = process.words.get(&digest).copied().unwrap_or(Instant(0));
+            let unit = (admission.key.account, admission.quota.hour);
+            let unit_until = process.units.get(&unit).copied().unwrap_or(Instant(0));
             let admitted = Admitted {
                 process: (gate, process.life),
                 key: admission.key.id,
                 account: admission.key.account,
                 family: world.store.keys[&admission.key.id].family,
                 silence: at.0 - process.heard.0,
+                in_vain: waiting.in_vain,
                 hour: admission.quota.hour,
                 debt: admission.debt,
                 word_until,
+                unit_until,
             };
             world.note(|| {
                 let how = if admitted.debt.is_some() { "lends to" } else { "admits" };
@@ -238,8 +264,9 @@ fn wake(world: &mut World, gate: usize, woken: Woken<u64>) {
                 attempt(world, gate, id);
             }
             News::Refused(_) => {
-                world.gates[gate].requests.remove(&id);
-                world.checks.counts.refused += 1;
+                if let Some(waiting) = world.gates[gate].requests.remove(&id) {
+                    refused(world, waiting.digest);
+                }
             }
             News::InVain => {
                 if let Some(waiting) = world.gates[gate].requests.get_mut(&id) {
@@ -252,89 +279,6 @@ fn wake(world: &mut World, gate: usize, woken: Woken<u64>) {
             }
         }
     }
-}
-
-type Then<A> = Box<dyn FnOnce(&mut World, Option<A>)>;
-type Ask<Q, A> = fn(&mut World, usize, HolderId, Q, Then<A>);
-
-/// A question to the service: how it is put, and what is done with an answer that comes when nobody waits
-/// for it any longer.
-struct Question<Q, A> {
-    what: Q,
-    ask: Ask<Q, A>,
-    late: fn(&mut World, usize, Q, A),
-}
-
-impl<Q: Clone, A> Clone for Question<Q, A> {
-    fn clone(&self) -> Self {
-        Self { what: self.what.clone(), ask: self.ask, late: self.late }
-    }
-}
-
-/// Calls a node, and another if that one does not answer in time. `then` is called once: with the answer,
-/// or without one after all were tried.
-fn call<Q: Clone + 'static, A: Clone + 'static>(
-    world: &mut World,
-    gate: usize,
-    question: Question<Q, A>,
-    then: impl FnOnce(&mut World, Option<A>) + 'static,
-) {
-    let first = world.gates[gate].node;
-    try_node(world, gate, first, 0, question, Box::new(then));
-}
-
-fn try_node<Q: Clone + 'static, A: Clone + 'static>(
-    world: &mut World,
-    gate: usize,
-    index: usize,
-    tried: usize,
-    question: Question<Q, A>,
-    then: Then<A>,
-) {
-    if tried == world.nodes.len() {
-        return then(world, None);
-    }
-    let (life, holder) = (world.gates[gate].life, world.gates[gate].holder);
-    // Whoever comes first takes it: the answer, or the end of patience.
-    let slot = Rc::new(RefCell::new(Some(then)));
-    let (on_answer, on_timeout) = (slot.clone(), slot);
-    let asked = question.clone();
-    if world.gates[gate].reaches[index] && world.nodes[index].up {
-        world.carry(move |world| {
-            if !world.nodes[index].up || !world.gates[gate].reaches[index] {
-                return;
-            }
-            let (slot, question) = (on_answer.clone(), asked.clone());
-            let (what, ask) = (asked.what.clone(), asked.ask);
-            let reply = move |world: &mut World, answer: Option<A>| {
-                let Some(answer) = answer.filter(|_| world.gates[gate].reaches[index]) else { return };
-                world.carry(move |world| {
-                    let (slot, answer, question) = (slot.clone(), answer.clone(), question.clone());
-                    inside(world, gate, life, move |world| {
-                        let waiting = slot.borrow_mut().take();
-                        match waiting {
-                            Some(then) => {
-                                world.gates[gate].node = index;
-                                world.gates[gate].heard = world.now;
-                                then(world, Some(answer));
-                            }
-                            None => (question.late)(world, gate, question.what, answer),
-                        }
-                    });
-                });
-            };
-            ask(world, index, holder, what, Box::new(reply));
-        });
-    }
-    world.after(TIMEOUT, move |world| {
-        inside(world, gate, life, move |world| {
-            let waiting = on_timeout.borrow_mut().take();
-            if let Some(then) = waiting {
-                let next = (index + 1) % world.nodes.len();
-                try_node(world, gate, next, tried + 1, question, then);
-            }
-        });
-    });
 }
 
 fn look_up(world: &mut World, gate: usize, asked: LookUp, round: u32) {
@@ -356,13 +300,10 @@ fn look_up(world: &mut World, gate: usize, asked: LookUp, round: u32) {
         move |world, told| {
             let at = now(world, gate);
             if let Some(Told::Good { valid_for, key, allotment, .. }) = &told {
-                if allotment.is_some_and(|answer| answer.allotted > answer.used) {
-                    let process = (gate, world.gates[gate].life);
-                    world.checks.given(process, key.account);
+                if let Some(answer) = allotment {
+                    outside::told_of_units(world, gate, key.account, 1, answer, sent_at);
                 }
-                let until = sent_at.0 + i64::try_from(valid_for.as_micros()).unwrap_or(i64::MAX);
-                let known = world.gates[gate].words.entry(asked.digest).or_insert(Instant(0));
-                known.0 = known.0.max(until);
+                outside::told_of_key(world, gate, asked.digest, *valid_for, sent_at);
             }
             let answer = answer(told);
             match world.gates[gate].verifier.take_key(&asked, answer, sent, at) {
@@ -394,25 +335,6 @@ fn answer(told: Option<Told>) -> KeyAnswer {
     }
 }
 
-fn facts(id: KeyId, account: AccountId, limit: u32) -> KeyFacts {
-    let never = Timestamp::NEVER;
-    KeyFacts {
-        id,
-        account,
-        lifetime: Lifetime { expires_at: never, grace_until: never, revoked_at: never },
-        rights: Arc::new(Rights {
-            user_id: "ada".into(),
-            service_id: "platform".into(),
-            scopes: Box::default(),
-            environment: Environment::Production,
-            allowlist: Box::default(),
-            rate_limit_per_hour: limit,
-            monthly_prediction_limit: None,
-            billing_plan: "free".into(),
-        }),
-    }
-}
-
 /// Says what there is to say about limits, one message after the other.
 fn speak(world: &mut World, gate: usize) {
     if world.gates[gate].speaking || !world.gates[gate].verifier.has_message() {
@@ -424,19 +346,21 @@ fn speak(world: &mut World, gate: usize) {
         return;
     }
     world.gates[gate].speaking = true;
+    let sent_at = world.now;
     call(
         world,
         gate,
         Question {
-            what: message.clone(),
-            ask: |world, index, holder, message, then| {
+            what: (message.clone(), sent_at),
+            ask: |world, index, holder, (message, _), then| {
                 node::allot(world, index, holder, message.items, message.debts, then);
             },
-            late: |world, gate, message: Message, answers: Vec<Option<Answer>>| {
+            late: |world, gate, (message, sent_at): (Message, Instant), answers: Vec<Option<Answer>>| {
                 let at = now(world, gate);
-                for ((account, _), answer) in message.items.iter().zip(answers) {
+                for ((account, ask), answer) in message.items.iter().zip(answers) {
                     if let Some(answer) = answer {
                         world.gates[gate].heard = world.now;
+                        outside::told_of_units(world, gate, *account, ask.want, &answer, sent_at);
                         hear(world, gate, *account, Some(&answer), at);
                     }
                 }
@@ -444,19 +368,12 @@ fn speak(world: &mut World, gate: usize) {
         },
         move |world, answers| {
             world.gates[gate].speaking = false;
-            spoken(world, gate, &message, answers);
+            spoken(world, gate, &message, answers, sent_at);
         },
     );
 }
 
-fn brief(answer: Option<&Answer>) -> String {
-    answer.map_or("nothing".into(), |answer| {
-        let (allotted, used, left) = (answer.allotted, answer.used, answer.left);
-        format!("{allotted} allotted, {used} used, {left} left, message {}", answer.seq)
-    })
-}
-
-fn spoken(world: &mut World, gate: usize, message: &Message, answers: Answers) {
+fn spoken(world: &mut World, gate: usize, message: &Message, answers: Answers, sent_at: Instant) {
     let (life, at) = (world.gates[gate].life, now(world, gate));
     let Some(answers) = answers else {
         let woken = world.gates[gate].verifier.lost(&message.accounts());
@@ -465,8 +382,8 @@ fn spoken(world: &mut World, gate: usize, message: &Message, answers: Answers) {
     };
     world.gates[gate].verifier.settled(&message.debts, at);
     for ((account, ask), answer) in message.items.iter().zip(&answers) {
-        if answer.is_some_and(|answer| ask.want > 0 && answer.allotted - answer.used >= ask.want) {
-            world.checks.given((gate, life), *account);
+        if let Some(answer) = answer {
+            outside::told_of_units(world, gate, *account, ask.want, answer, sent_at);
         }
         world.note(|| format!("verifier {gate} hears of {account}: {}", brief(answer.as_ref())));
         hear(world, gate, *account, answer.as_ref(), at);

@@ -66,6 +66,8 @@ pub(crate) struct World {
     history: VecDeque<String>,
     /// How likely a message is lost, doubled or very late, in thousandths.
     pub(crate) trouble: u32,
+    /// How long a message takes at the most while the network is slow; 0 while it is not.
+    pub(crate) slow: i64,
     /// When the store's clock was last set.
     pub(crate) clock_set: Instant,
     /// The key that was used last.
@@ -94,6 +96,7 @@ impl World {
             checks: Checks::default(),
             history: VecDeque::new(),
             trouble: 0,
+            slow: 0,
             clock_set: start,
             in_use: None,
             limit_changed: HashMap::new(),
@@ -132,6 +135,16 @@ impl World {
         self.rng.random_range(0..1000) < thousandths
     }
 
+    /// One of the verifiers.
+    pub(crate) fn any_gate(&mut self) -> usize {
+        self.rng.random_range(0..self.gates.len())
+    }
+
+    /// One of the nodes.
+    pub(crate) fn any_node(&mut self) -> usize {
+        self.rng.random_range(0..self.nodes.len())
+    }
+
     /// Carries a message that may be lost, late or doubled. `event` happens for each copy that arrives.
     pub(crate) fn carry(&mut self, event: impl Fn(&mut Self) + Clone + 'static) {
         let trouble = self.trouble;
@@ -141,7 +154,8 @@ impl World {
         let copies = if self.chance(trouble) { 2 } else { 1 };
         for _ in 0..copies {
             let late = self.chance(trouble);
-            let delay = if late { self.between(0, 8 * SECOND) } else { self.between(100, 3000) };
+            let most = if late { 8 * SECOND } else { self.slow.max(3000) };
+            let delay = self.between(100, most);
             self.after(delay, event.clone());
         }
     }
