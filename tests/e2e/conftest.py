@@ -69,6 +69,11 @@ class Service:
             time.sleep(0.01)
         raise AssertionError(f"{pattern} does not come:\n{self.output}")
 
+    @property
+    def gateway_url(self) -> str:
+        """Where the gateway of `dev` is."""
+        return self.wait_for(r"its gateway on (http://[\d.:]+)\.")
+
     def request(self, method: str, path: str, bearer: str = OPERATOR, **more: object) -> requests.Response:
         headers = {"Authorization": f"Bearer {bearer}"}
         return requests.request(method, self.url + path, headers=headers, timeout=PATIENCE_SECONDS, **more)

@@ -41,13 +41,15 @@ def test_the_readme_makes_a_first_key(start: Start, tmp_path: Path) -> None:
     first = "HOKUSAI_ADMIN_TOKEN=$(cat .hokusai-dev/admin-token)"
     _, *rest = "".join(blocks(ROOT / "README.md", "bash")).partition(first)
     second_shell = "".join(rest).partition("./test\n")[0].replace("http://127.0.0.1:4658", dev.url)
+    second_shell = second_shell.replace("http://127.0.0.1:4659", dev.gateway_url)
     done = subprocess.run(
         ["bash", "-euc", second_shell], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    created, validated = (json.loads(line) for line in done.stdout.replace("}{", "}\n{").splitlines())
+    created, validated, models = (json.loads(line) for line in done.stdout.replace("}{", "}\n{").splitlines())
     assert created["key_info"]["name"] == "My First Key"
     assert (validated["is_valid"], validated["key_id"]) == (True, created["key_id"])
+    assert models == {"models": [], "next_cursor": None}
 
 
 COMMANDS = [

@@ -47,7 +47,7 @@ def dev(start: Start) -> Service:
 
 
 def test_curl_creates_and_validates_a_key(dev: Service) -> None:
-    _, create, validate = blocks(QUICKSTART, "bash")
+    _, create, validate, use = blocks(QUICKSTART, "bash")
     created = json.loads(execute(["bash", "-euc", filled_in(create, dev)]))
     assert_shows(created, CREATED)
     assert created["key_info"]["key_prefix"][:11] == created["api_key"][:11]
@@ -55,6 +55,9 @@ def test_curl_creates_and_validates_a_key(dev: Service) -> None:
     validated = json.loads(execute(["bash", "-euc", filled_in(validate, dev, created["api_key"])]))
     assert_shows(validated, VALIDATED)
     assert validated["key_id"] == created["key_info"]["key_id"]
+
+    models = json.loads(execute(["bash", "-euc", filled_in(use, dev, created["api_key"])]))
+    assert models == {"models": [], "next_cursor": None}
 
 
 def test_python_creates_and_validates_a_key(dev: Service) -> None:
@@ -76,17 +79,20 @@ def test_python_creates_and_validates_a_key(dev: Service) -> None:
 
 
 def test_the_answers_in_the_document_are_whole(dev: Service) -> None:
-    shown_created, shown_validated = (json.loads(block) for block in blocks(QUICKSTART, "json"))
-    _, create, validate = blocks(QUICKSTART, "bash")
+    shown_created, shown_validated, shown_models = (json.loads(block) for block in blocks(QUICKSTART, "json"))
+    _, create, validate, use = blocks(QUICKSTART, "bash")
     created = json.loads(execute(["bash", "-euc", filled_in(create, dev)]))
     validated = json.loads(execute(["bash", "-euc", filled_in(validate, dev, created["api_key"])]))
     assert form(created) == form(shown_created)
+    models = json.loads(execute(["bash", "-euc", filled_in(use, dev, created["api_key"])]))
     assert form(validated) == form(shown_validated)
+    assert models == shown_models
 
 
 def filled_in(block: str, dev: Service, key: str | None = None) -> str:
     token = dev.wait_for(r"export HOKUSAI_ADMIN_TOKEN=(\S+)\n")
-    block = block.replace("http://127.0.0.1:4658", dev.url).replace("YOUR_ADMIN_TOKEN", token)
+    block = block.replace("http://127.0.0.1:4658", dev.url)
+    block = block.replace("http://127.0.0.1:4659", dev.gateway_url).replace("YOUR_ADMIN_TOKEN", token)
     return re.sub(r"hk_test_\w{32}", key, block) if key else block
 
 

@@ -55,7 +55,9 @@ fn metrics(caller: &Caller, gateway: &Parts) -> Result<Response<AnswerBody>, Den
     if !(is_near && caller.origin.is_certain) {
         return Err(no_route());
     }
-    let mut response = answer::json(StatusCode::OK, gateway.exposition.render());
+    let mut text = gateway.exposition.render();
+    text.push_str(&gateway.verifier.metrics().to_prometheus());
+    let mut response = answer::json(StatusCode::OK, text);
     let plain = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);
     Ok(response)

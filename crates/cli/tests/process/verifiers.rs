@@ -213,7 +213,8 @@ fn a_verifier_that_is_cut_off_gives_revoked_keys_up_by_the_latest_time() {
         let node = site.start();
         let token = service_token(&node);
         let line = Proxy::to(node.address);
-        let ttl = std::env::var(TTL_SECONDS).map_or(5, |seconds| seconds.parse().unwrap());
+        let ttl =
+            std::env::var_os(TTL_SECONDS).map_or(5, |seconds| seconds.to_str().unwrap().parse().unwrap());
         let ttl = Duration::from_secs(ttl);
         let verifier = before(&[line.address], &token).validation_ttl(ttl).start().unwrap();
         let keys: Vec<NewKey> = (0..KEYS).map(|_| node.create_key(100_000)).collect();
