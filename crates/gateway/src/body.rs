@@ -32,6 +32,8 @@ pub(crate) struct Progress {
     pieces: AtomicU64,
     /// Whether the client is waited for.
     waits_for_client: AtomicBool,
+    /// Whether nothing more of it is to come.
+    is_over: AtomicBool,
     /// 0: all is well; else what [`UploadFault`] it is.
     fault: AtomicU8,
 }
@@ -61,6 +63,10 @@ impl Progress {
             2 => Some(UploadFault::Stalled),
             _ => Some(UploadFault::BrokenOff),
         }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     fn fail(&self, fault: UploadFault) -> UploadFault {
@@ -142,6 +148,12 @@ impl Body for Upload {
 
     fn size_hint(&self) -> SizeHint {
         self.0.as_deref().map_or_else(|| SizeHint::with_exact(0), |uploading| uploading.body.size_hint())
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.progress.is_over.store(true, Ordering::Relaxed);
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) const HOP_BY_HOP: [HeaderName; 8] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
+/// How headers begin that only the gateway may send: who asks, from where, and for which path.
+const CLAIMS: [&str; 5] = ["x-hokusai-", "x-forwarded-", "x-real-ip", "x-original-", "x-rewrite-"];
 const USER_ID: HeaderName = HeaderName::from_static("x-hokusai-user-id");
 const KEY_ID: HeaderName = HeaderName::from_static("x-hokusai-key-id");
 const SCOPES: HeaderName = HeaderName::from_static("x-hokusai-scopes");
@@ -51,6 +53,9 @@ impl Parts {
         let target = upstream.target(route.onward(path), query);
         let target = target.ok_or_else(|| bad_request("bad_path", "The path and query can't be sent on"))?;
         self.prepare(&mut head.headers, caller, key);
+        if head.method.is_safe() {
+            drop_overrides(&mut head.headers);
+        }
         head.headers.insert(HOST, upstream.host_header());
         head.uri = Uri::from(target);
         head.version = Version::HTTP_11;
@@ -70,7 +75,8 @@ impl Parts {
                 () = progress.stands_still(limits.first_byte) => None,
             },
         };
-        let (response, lease) = received(answered, progress.as_deref(), route)?;
+        let (response, mut lease) = received(answered, progress.as_deref(), route)?;
+        lease.hold_for(progress);
         answer::forwarded(response, lease, limits.idle)
     }
 
@@ -141,10 +147,22 @@ fn drop_claims(headers: &mut HeaderMap) {
             name.len() >= prefix.len()
                 && name.bytes().zip(prefix.bytes()).all(|(b, p)| b == p || (b == b'_' && p == b'-'))
         };
-        starts("x-hokusai-") || starts("x-forwarded-") || starts("x-real-ip")
+        CLAIMS.iter().any(|claim| starts(claim))
     };
-    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
-    for name in claims {
+    drop_those(headers, is_claim);
+}
+
+/// Drops what turns a request that reads into one that changes: it was judged as one that reads.
+fn drop_overrides(headers: &mut HeaderMap) {
+    drop_those(headers, |name| {
+        let name = name.as_str().replace('_', "-");
+        ["x-http-method", "x-http-method-override", "x-method-override"].contains(&&*name)
+    });
+}
+
+fn drop_those(headers: &mut HeaderMap, is_one: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| is_one(name)).cloned().collect();
+    for name in names {
         headers.remove(name);
     }
 }

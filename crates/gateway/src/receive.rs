@@ -29,9 +29,9 @@ pub(crate) fn well_formed<'a>(head: &Head, uri: &'a Uri, gateway: &Parts) -> Res
         let detail = "Requests for this host are not answered here";
         return Err(Denial::new(StatusCode::MISDIRECTED_REQUEST, "foreign_host", detail));
     }
-    if head.headers.contains_key(TRANSFER_ENCODING) && head.headers.contains_key(CONTENT_LENGTH) {
-        let detail = "Send either Content-Length or Transfer-Encoding, not both";
-        return Err(bad_request("ambiguous_length", detail));
+    if has_other_coding(&head.headers) {
+        let detail = "The gateway takes no Transfer-Encoding but chunked";
+        return Err(Denial::new(StatusCode::NOT_IMPLEMENTED, "unknown_coding", detail));
     }
     if went_in_circles(&head.headers, &gateway.name) {
         let detail = "The request came through this gateway before: an upstream leads back to it";
@@ -39,6 +39,15 @@ pub(crate) fn well_formed<'a>(head: &Head, uri: &'a Uri, gateway: &Parts) -> Res
     }
     canonical(uri.path())
         .map_err(|fault| bad_request("bad_path", format!("The path can't be used as it is: {fault}")))
+}
+
+/// Whether a body is coded in more than chunks, which would be lost on the way: it goes on as it was read.
+/// Of a request with a length besides, the length is dropped before it is seen here, and nothing is read
+/// behind it.
+fn has_other_coding(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_plain = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    !is_plain || codings.next().is_some()
 }
 
 /// Nothing is passed on but what a route says.

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig};
 use url::Url;
 
-use crate::body::Upload;
+use crate::body::{Progress, Upload};
 use crate::clock::{Moment, now};
 
 /// The longest head of an answer, in bytes.
@@ -63,6 +63,8 @@ pub(crate) struct Lease(Option<Leased>);
 struct Leased {
     sender: SendRequest<Upload>,
     upstream: Arc<Upstream>,
+    /// The request's body, if it had one. An upstream may answer before it has all of it.
+    upload: Option<Arc<Progress>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -131,7 +133,7 @@ impl Upstream {
             };
             match sender.try_send_request(request).await {
                 Ok(response) => {
-                    let leased = Leased { sender, upstream: self.clone(), _place: place };
+                    let leased = Leased { sender, upstream: self.clone(), upload: None, _place: place };
                     return Ok((response, Lease(Some(leased))));
                 }
                 Err(mut failure) => match failure.take_message() {
@@ -222,10 +224,18 @@ async fn handshake(
 }
 
 impl Lease {
-    /// The answer was read to its end: the connection may serve another request.
+    /// The connection is in use until the request's body has gone, too.
+    pub(crate) fn hold_for(&mut self, upload: Option<Arc<Progress>>) {
+        if let Some(leased) = &mut self.0 {
+            leased.upload = upload;
+        }
+    }
+
+    /// The answer was read to its end: the connection may serve another request, unless the rest of the last
+    /// one is still on its way.
     pub(crate) fn give_back(&mut self) {
-        let Some(Leased { sender, upstream, .. }) = self.0.take() else { return };
-        if sender.is_closed() {
+        let Some(Leased { sender, upstream, upload, .. }) = self.0.take() else { return };
+        if sender.is_closed() || upload.is_some_and(|upload| !upload.is_over()) {
             return;
         }
         let keep_alive = upstream.options.keep_alive;
