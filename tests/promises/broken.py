@@ -31,6 +31,8 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 COPY = TARGET / "broken-promises"
 # Simulated days that may pass before a change is called unnoticed.
 DAYS = "200"
+# No version of the workspace.
+ANOTHER = "0.0.0"
 # A switch whose text was not found when it was thrown ends the process with this.
 TEXT_IS_GONE = 77
 
@@ -71,6 +73,7 @@ def copy_of_the_workspace() -> None:
     for name in ("Cargo.lock", "Cargo.toml", "rust-toolchain.toml", "clippy.toml"):
         if (ROOT / name).is_file():
             wanted[Path(name)] = (ROOT / name).read_bytes()
+    give_another_version(wanted)
     put_switches_in(wanted)
     for path in [path for path in COPY.rglob("*") if path.is_file()]:
         if path.relative_to(COPY) not in wanted:
@@ -80,6 +83,18 @@ def copy_of_the_workspace() -> None:
         if not file.is_file() or file.read_bytes() != content:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
+
+
+def give_another_version(files: dict[Path, bytes]) -> None:
+    """So that cargo never takes a crate of the copy for one of the workspace: they share a target directory."""
+    manifest, lock = Path("Cargo.toml"), Path("Cargo.lock")
+    text = files[manifest].decode()
+    version = re.search(r'(?<=\[workspace\.package\]\nversion = )"[^"]+"', text)
+    if not version:
+        sys.exit("Cargo.toml has no version of the workspace")
+    files[manifest] = text.replace(f"version = {version[0]}", f'version = "{ANOTHER}"', 1).encode()
+    ours = re.compile(rf'(name = "hokusai-[^"]+"\nversion = ){re.escape(version[0])}')
+    files[lock] = ours.sub(rf'\g<1>"{ANOTHER}"', files[lock].decode()).encode()
 
 
 def put_switches_in(files: dict[Path, bytes]) -> None:

@@ -80,7 +80,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let layer = RequireKey::new(verifier.clone()).client_address(client_address);
     let router = Router::new().route("/predict", get(predict)).layer(layer);
     let listener = tokio::net::TcpListener::bind(arguments.listen).await?;
-    println!("the example is ready on http://{}", listener.local_addr()?);
+    println!("the example is ready on http://{}/predict", listener.local_addr()?);
 
     let mut end = signal(SignalKind::terminate())?;
     let router = router.into_make_service_with_connect_info::<SocketAddr>();

@@ -31,7 +31,7 @@ use hokusai_core::verifier::{self as state, News, Request, Step, Verdict};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::clock::{self, ElapsedClock};
+use crate::clock::{self, ElapsedClock, Stopwatch};
 
 pub use builder::{VerifierBuilder, VerifierError};
 use journal::Journal;
@@ -140,13 +140,15 @@ impl Verifier {
             return Ok(Decision::Refused(Refusal::InvalidKey));
         };
         let desk = &self.0.desk;
-        let (digest, begun) = (presented.digest(), desk.clock.read());
+        let (digest, mut now) = (presented.digest(), desk.clock.read());
         let stranger = if let ClientAddress::Known(address) = attempt.client { Some(address) } else { None };
-        if desk.origin.seems_left(begun) {
+        if desk.origin.seems_left(now) {
             return Err(Unavailable::Forked);
         }
         // In an outage, every node is being tried all the time; no request need wait to see that fail again.
-        let (mut now, mut in_vain) = (begun, desk.is_cut_off(begun));
+        let mut in_vain = desk.is_cut_off(now);
+        // Not by the clock of what is remembered: that one jumps when the wall clock is set ahead.
+        let mut waiting: Option<Stopwatch> = None;
         loop {
             let mut news = None;
             let request = Request { digest, attempt: *attempt, stranger, in_vain, now };
@@ -171,7 +173,8 @@ impl Verifier {
                     }
                 }
             }
-            let left = PATIENCE.saturating_sub(now.since(begun));
+            let waited = waiting.get_or_insert_with(Stopwatch::start);
+            let left = PATIENCE.saturating_sub(waited.read());
             let news = news.expect("whoever is to wait has a waiter");
             match tokio::time::timeout(left, news).await {
                 Err(_) => return Err(Unavailable::Unreachable),
@@ -183,10 +186,10 @@ impl Verifier {
                     clock::pass(PAUSE).await;
                 }
             }
-            now = desk.clock.read();
-            if now.since(begun) >= PATIENCE {
+            if waited.read() >= PATIENCE {
                 return Err(Unavailable::Unreachable);
             }
+            now = desk.clock.read();
         }
     }
 
@@ -271,9 +274,10 @@ impl Drop for Running {
 }
 
 impl Desk {
-    /// Whether it is an outage, and every node was tried in vain since the service was last heard.
+    /// Whether it is an outage, and every node was tried in vain since it is one. A question from before may
+    /// have failed for another reason: this process was stopped until it was too late for the answer.
     fn is_cut_off(&self, now: Elapsed) -> bool {
-        self.nodes.was_in_vain() && self.state.is_outage(now)
+        self.state.is_outage(now) && self.nodes.in_vain().is_some_and(|asked| self.state.is_outage(asked))
     }
 
     fn decided(&self, verdict: Verdict) -> Result<Decision, Unavailable> {

@@ -1,6 +1,8 @@
 //! The nodes of the service: one is asked, and the others if it does not answer.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use hokusai_core::time::Elapsed;
 
 use crate::client::Client;
 use crate::error::Error;
@@ -9,18 +11,20 @@ pub(crate) struct Nodes {
     clients: Vec<Client>,
     /// The one that answered last.
     current: AtomicUsize,
-    /// Whether the latest question was put to every node in vain.
-    in_vain: AtomicBool,
+    /// When the latest question was asked, if it was put to every node in vain; else [`ANSWERED`].
+    in_vain: AtomicI64,
 }
+
+const ANSWERED: i64 = i64::MIN;
 
 impl Nodes {
     pub(crate) fn new(clients: Vec<Client>) -> Self {
-        Self { clients, current: AtomicUsize::new(0), in_vain: AtomicBool::new(false) }
+        Self { clients, current: AtomicUsize::new(0), in_vain: AtomicI64::new(ANSWERED) }
     }
 
-    /// Asks one node after the other, each once. `None` if none could answer: it said nothing, or that it
-    /// can't vouch for anything, or that the token is refused.
-    pub(crate) async fn ask<T, F>(&self, question: impl Fn(Client) -> F) -> Option<T>
+    /// Asks one node after the other, each once, from `now` on. `None` if none could answer: it said nothing, or
+    /// that it can't vouch for anything, or that the token is refused.
+    pub(crate) async fn ask<T, F>(&self, now: Elapsed, question: impl Fn(Client) -> F) -> Option<T>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -29,11 +33,11 @@ impl Nodes {
             let index = (first + step) % self.clients.len();
             if let Ok(answer) = question(self.clients[index].clone()).await {
                 self.current.store(index, Ordering::Relaxed);
-                self.in_vain.store(false, Ordering::Relaxed);
+                self.in_vain.store(ANSWERED, Ordering::Relaxed);
                 return Some(answer);
             }
         }
-        self.in_vain.store(true, Ordering::Relaxed);
+        self.in_vain.store(now.0, Ordering::Relaxed);
         None
     }
 
@@ -59,9 +63,10 @@ impl Nodes {
         }
     }
 
-    /// Whether the latest question was put to every node in vain. While it is so, the feed is asked for again
-    /// and again.
-    pub(crate) fn was_in_vain(&self) -> bool {
-        self.in_vain.load(Ordering::Relaxed)
+    /// When the latest question was asked, if it was put to every node in vain. While it is so, the feed is
+    /// asked for again and again.
+    pub(crate) fn in_vain(&self) -> Option<Elapsed> {
+        let asked = self.in_vain.load(Ordering::Relaxed);
+        (asked != ANSWERED).then_some(Elapsed(asked))
     }
 }

@@ -59,7 +59,7 @@ async fn ask<Q: Clone, T, F: Future<Output = Result<T, Error>>>(
     question: &Q,
     put: impl Fn(Client, Q) -> F,
 ) -> Option<T> {
-    desk.nodes.ask(|node| put(node, question.clone())).await
+    desk.nodes.ask(desk.clock.read(), |node| put(node, question.clone())).await
 }
 
 /// Looks a key up for all who wait for it. Who asked first may go: the others still get their answer.
