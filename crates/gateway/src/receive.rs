@@ -12,11 +12,21 @@ use crate::gateway::Parts;
 use crate::path::canonical;
 use crate::routes::Limits;
 
+/// The most bytes of names and values in a request's header lines. The connection's buffer ends some way
+/// behind it: what is larger than that is refused without a body that says so.
+const MOST_IN_HEADERS: usize = 64 * 1024;
+
 /// The path in its one form, of a request that has one meaning only.
 pub(crate) fn well_formed<'a>(head: &Head, uri: &'a Uri, gateway: &Parts) -> Result<Cow<'a, str>, Denial> {
     if matches!(head.method, Method::CONNECT | Method::TRACE) {
         let detail = "The gateway takes no CONNECT and no TRACE";
         return Err(Denial::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail));
+    }
+    let in_headers: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if in_headers > MOST_IN_HEADERS {
+        let detail = format!("The request's headers are larger than {MOST_IN_HEADERS} bytes");
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Denial::new(status, "headers_too_large", detail));
     }
     // HTTP/2 has the host in its target.
     if head.version < Version::HTTP_2 && head.headers.get_all(HOST).iter().count() != 1 {

@@ -12,6 +12,7 @@ mod databases;
 mod dev;
 mod disk;
 mod first_token;
+mod gateway;
 mod http;
 mod limits;
 mod outage;

@@ -131,6 +131,13 @@ impl Process {
         self.output.so_far()
     }
 
+    /// The most memory that it has taken so far, in KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(mut self) {
         kill(&mut self.child);

@@ -1,6 +1,5 @@
 //! Batches that hold nothing but many small things: the service does not blow them up.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -17,7 +16,7 @@ const MOST_KIB: u64 = 64 * 1024;
 fn a_batch_of_millions_of_small_items_takes_little_memory() {
     let site = Site::on_sqlite();
     let node = site.start();
-    let before = peak_kib(&node);
+    let before = node.peak_kib();
     for (head, item, tail) in [
         ("{\"records\":[", "1,", "1]}"),
         ("{\"records\":[", "{\"a\":1},", "1]}"),
@@ -28,7 +27,7 @@ fn a_batch_of_millions_of_small_items_takes_little_memory() {
         let items = (LARGEST - head.len() - tail.len()) / item.len();
         let answer = post(&node, &format!("{head}{}{tail}", item.repeat(items)));
         assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
-        let more = peak_kib(&node) - before;
+        let more = node.peak_kib() - before;
         figure(&format!("{head}{item}{item}… took {more} KiB at most so far"));
         assert!(more < MOST_KIB, "{head}{item}{item}… took {more} KiB");
     }
@@ -48,11 +47,4 @@ fn post(node: &Process, body: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
-}
-
-/// The most memory that a process has taken so far.
-fn peak_kib(node: &Process) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", node.id())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    peak.trim().trim_end_matches(" kB").parse().unwrap()
 }

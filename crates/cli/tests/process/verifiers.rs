@@ -43,7 +43,7 @@ pub(crate) fn wall() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap()
 }
 
-fn instant(value: &Value) -> i64 {
+pub(crate) fn instant(value: &Value) -> i64 {
     hokusai_client::api::time::read(value.as_str().unwrap()).unwrap()
 }
 
