@@ -13,8 +13,9 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 /// How long to wait before asking again.
 pub const ASK_AGAIN: Duration = Duration::from_millis(50);
 
-/// A holder's dealings with the store about one account.
+/// A holder's dealings with the store about one account. The units stand first, as they are looked at most.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Account {
     /// The units.
     pub allotment: Allotment,
@@ -116,7 +117,11 @@ impl Account {
         if !self.allotment.take(answer) {
             return Heard::Nothing;
         }
-        if answer.living { Heard::News } else { Heard::Gone }
+        if answer.living {
+            return Heard::News;
+        }
+        self.short_since = None;
+        Heard::Gone
     }
 
     /// What becomes of those who still wait after an answer was taken and its units were handed out.

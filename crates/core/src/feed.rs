@@ -85,19 +85,19 @@ impl Follower {
     /// that was read from, oldest first and complete up to the head.
     pub fn apply(&mut self, head: Position, changes: Vec<Change>, sent: Elapsed) -> Step {
         let Some(position) = self.position.filter(|position| position.epoch == head.epoch) else {
-            return self.start_anew(head, sent);
+            return self.reset(head, sent);
         };
         // The feed never goes back, unless the store fell back to an earlier state: then what was seen since
         // is not true any longer. A reading from before the last confirmed one only comes late.
         if head.revision < position.revision && self.confirmed.is_none_or(|before| sent > before) {
-            return self.start_anew(head, sent);
+            return self.reset(head, sent);
         }
         let new: Vec<Change> = changes.into_iter().filter(|c| c.revision > position.revision).collect();
         let complete = (position.revision + 1..).zip(&new).all(|(expected, c)| c.revision == expected)
             && new.last().is_none_or(|last| last.revision == head.revision)
             && (!new.is_empty() || head.revision <= position.revision);
         if !complete {
-            return self.start_anew(head, sent);
+            return self.reset(head, sent);
         }
         self.confirm(sent);
         self.position = Some(Position { revision: head.revision.max(position.revision), ..head });
@@ -138,10 +138,6 @@ impl Follower {
 
     /// Begins at `head`, whatever was known before: the place that was asked from is not known any longer.
     pub fn reset(&mut self, head: Position, sent: Elapsed) -> Step {
-        self.start_anew(head, sent)
-    }
-
-    fn start_anew(&mut self, head: Position, sent: Elapsed) -> Step {
         self.position = Some(head);
         self.ring.clear();
         self.confirm(sent);

@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
-use hokusai_core::allotment::{Allotment, Answer, Quota, Spend};
+use hokusai_core::account::{ASK_AGAIN, Account, Heard, Rest, Waiting};
+use hokusai_core::allotment::{Answer, Quota, Spend};
 use hokusai_core::id::AccountId;
 use hokusai_core::policy::KeyFacts;
 use hokusai_core::time::{Elapsed, Timestamp};
@@ -27,10 +27,6 @@ const MOST_SETTLING: usize = 64;
 /// So many more accounts settle in a message for which requests wait than those ask for: the line of
 /// settling accounts gets shorter, and no request waits for much of it.
 const MORE_SETTLING: usize = 4;
-/// How long to ask again before saying that nothing is left, while other holders give back.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How long to wait before asking again.
-const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Whether a validation spends a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +65,7 @@ pub(crate) struct Allotments {
 
 #[derive(Debug, Default)]
 struct Shard {
-    accounts: HashMap<AccountId, Account>,
+    accounts: HashMap<AccountId, Held>,
 }
 
 /// Accounts about which the store is to be told something.
@@ -79,14 +75,11 @@ struct Pending {
     settling: Vec<AccountId>,
 }
 
+/// An account, and who waits for units of it.
 #[derive(Debug)]
-struct Account {
-    allotment: Allotment,
+struct Held {
+    account: Account,
     waiting: Vec<Waiter>,
-    queued: bool,
-    give_back: bool,
-    /// When the store first had too little for those who wait.
-    short_since: Option<Elapsed>,
 }
 
 #[derive(Debug)]
@@ -95,20 +88,15 @@ struct Waiter {
     answer: oneshot::Sender<Result<Charge, StoreError>>,
 }
 
-impl Account {
+impl Held {
     fn new(now: Elapsed) -> Self {
-        Self {
-            allotment: Allotment::new(now),
-            waiting: Vec::new(),
-            queued: false,
-            give_back: false,
-            short_since: None,
-        }
+        Self { account: Account::new(now), waiting: Vec::new() }
     }
 
     fn charge(&mut self, kind: ChargeKind, now: Elapsed) -> Option<Charge> {
+        let allotment = &mut self.account.allotment;
         if kind == ChargeKind::Look {
-            let quota = self.allotment.quota(now)?;
+            let quota = allotment.quota(now)?;
             let some_left = quota.remaining > 0;
             return Some(if some_left {
                 Charge::Spent { quota, waited: false }
@@ -116,8 +104,8 @@ impl Account {
                 Charge::NothingLeft(quota)
             });
         }
-        let spend = self.allotment.spend(now);
-        let quota = self.allotment.quota(now)?;
+        let spend = allotment.spend(now);
+        let quota = allotment.quota(now)?;
         match spend {
             Spend::Admitted => Some(Charge::Spent { quota, waited: false }),
             Spend::Dry => Some(Charge::NothingLeft(quota)),
@@ -146,37 +134,41 @@ impl Account {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                self.allotment.lost();
+                self.account.lost();
                 self.tell_all(&Err(error.clone()));
                 return false;
             }
         };
-        if !self.allotment.take(answer) {
-            return false;
+        match self.account.hear(answer) {
+            Heard::Nothing => return false,
+            Heard::Gone => {
+                self.tell_all(&Ok(Charge::KeyGone));
+                return false;
+            }
+            Heard::News => self.serve(now),
         }
-        if !answer.living {
-            self.tell_all(&Ok(Charge::KeyGone));
-            return false;
+        match self.account.rest(answer, !self.waiting.is_empty(), now) {
+            Rest::AskNow => false,
+            Rest::AskSoon => true,
+            Rest::Dry(quota) => {
+                self.tell_all(&Ok(Charge::NothingLeft(quota)));
+                false
+            }
         }
-        self.serve(now);
-        // Some who waited have left: their units are counted as spent until the store is told.
-        self.give_back |= self.allotment.is_overcounted();
-        if self.waiting.is_empty() {
-            self.short_since = None;
-            return false;
+    }
+
+    /// Whom a message would be for.
+    fn waiting(&mut self) -> Waiting {
+        self.waiting.retain(|waiter| !waiter.answer.is_closed());
+        let spending = self.waiting.iter().filter(|waiter| waiter.kind == ChargeKind::Spend).count();
+        Waiting {
+            spending: u32::try_from(spending).unwrap_or(u32::MAX),
+            counted: true,
+            looking: spending < self.waiting.len(),
         }
-        let Some(quota) = self.allotment.quota(now).filter(|_| answer.left == 0) else { return false };
-        let since = *self.short_since.get_or_insert(now);
-        if answer.reclaimable && now.since(since) < PATIENCE {
-            return true;
-        }
-        self.allotment.remember_dry(now);
-        self.tell_all(&Ok(Charge::NothingLeft(quota)));
-        false
     }
 
     fn tell_all(&mut self, outcome: &Result<Charge, StoreError>) {
-        self.short_since = None;
         for waiter in std::mem::take(&mut self.waiting) {
             waiter.tell(outcome.clone());
         }
@@ -201,8 +193,7 @@ impl Allotments {
     pub(crate) fn change(&self, account: AccountId) {
         let mut shard = lock(self.shard(account));
         if let Some(known) = shard.accounts.get_mut(&account) {
-            known.allotment.change();
-            known.give_back = true;
+            known.account.change();
             lock(&self.pending).settling.push(account);
             self.bell.notify_one();
         }
@@ -222,10 +213,10 @@ impl Allotments {
     pub(crate) fn hint(&self, dry: &[AccountId]) {
         for account in dry {
             if let Some(known) = lock(self.shard(*account)).accounts.get_mut(account) {
-                if known.allotment.is_settled() || !known.waiting.is_empty() {
+                if known.account.allotment.is_settled() || !known.waiting.is_empty() {
                     continue;
                 }
-                known.give_back = true;
+                known.account.give_back();
                 lock(&self.pending).settling.push(*account);
                 self.bell.notify_one();
             }
@@ -238,7 +229,7 @@ impl Allotments {
 
     /// Units that this process spent in the account's present hour, if it knows.
     pub(crate) fn used(&self, account: AccountId) -> Option<(hokusai_core::time::Hour, u32)> {
-        lock(self.shard(account)).accounts.get(&account).and_then(|known| known.allotment.used())
+        lock(self.shard(account)).accounts.get(&account).and_then(|known| known.account.allotment.used())
     }
 
     /// Gives idle units back and forgets what is settled.
@@ -246,12 +237,12 @@ impl Allotments {
         let mut settling = Vec::new();
         for shard in &self.shards {
             let mut shard = lock(shard);
-            shard.accounts.retain(|id, account| {
-                if account.allotment.should_settle(now) {
-                    account.give_back = true;
+            shard.accounts.retain(|id, known| {
+                if known.account.allotment.should_settle(now) {
+                    known.account.give_back();
                     settling.push(*id);
                 }
-                !(account.waiting.is_empty() && !account.queued && account.allotment.can_be_forgotten(now))
+                !(known.waiting.is_empty() && known.account.can_be_forgotten(now))
             });
             if shard.accounts.len() < shard.accounts.capacity() / 4 {
                 shard.accounts.shrink_to_fit();
@@ -265,10 +256,11 @@ impl Allotments {
         let mut settling = Vec::new();
         let mut open = 0;
         for shard in &self.shards {
-            for (id, account) in &mut lock(shard).accounts {
-                if account.allotment.is_asking() || !account.allotment.is_settled() {
+            for (id, known) in &mut lock(shard).accounts {
+                let units = &known.account.allotment;
+                if units.is_asking() || !units.is_settled() {
                     open += 1;
-                    account.give_back = true;
+                    known.account.give_back();
                     settling.push(*id);
                 }
             }
@@ -327,24 +319,9 @@ impl Allotments {
     fn message(&self, account: AccountId, now: Elapsed) -> Option<AccountAsk> {
         let mut shard = lock(self.shard(account));
         let known = shard.accounts.get_mut(&account)?;
-        known.queued = false;
-        if known.allotment.is_asking() {
-            return None;
-        }
-        let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
-        known.waiting.retain(|waiter| !waiter.answer.is_closed());
-        let spending = known.waiting.iter().filter(|waiter| waiter.kind == ChargeKind::Spend).count();
-        let give_back = std::mem::take(&mut known.give_back);
-        let ask = if spending > 0 {
-            known.allotment.ask(seq, u32::try_from(spending).unwrap_or(u32::MAX), now)
-        } else if give_back || !known.waiting.is_empty() {
-            // Whoever only looks needs to know how the limit stands, and no unit.
-            known.allotment.give_back(seq, now)
-        } else if known.allotment.runs_low(now) {
-            known.allotment.ask(seq, 0, now)
-        } else {
-            return None;
-        };
+        let waiting = known.waiting();
+        let seq = || self.seq.fetch_add(1, Ordering::Relaxed) + 1;
+        let ask = known.account.message(waiting, now, seq)?;
         Some(AccountAsk { account, ask })
     }
 }
@@ -355,17 +332,15 @@ impl Engine {
         let now = self.clock.elapsed();
         let answer = {
             let mut shard = lock(self.allotments.shard(key.account));
-            let account = shard.accounts.entry(key.account).or_insert_with(|| Account::new(now));
-            let charge = account.charge(kind, now);
-            let must_ask = charge.is_none() || account.allotment.runs_low(now);
-            let queue = must_ask && !account.queued && !account.allotment.is_asking();
-            account.queued |= queue;
+            let known = shard.accounts.entry(key.account).or_insert_with(|| Held::new(now));
+            let charge = known.charge(kind, now);
+            let must_ask = charge.is_none() || known.account.allotment.runs_low(now);
             let answer = charge.ok_or_else(|| {
                 let (sender, receiver) = oneshot::channel();
-                account.waiting.push(Waiter { kind, answer: sender });
+                known.waiting.push(Waiter { kind, answer: sender });
                 receiver
             });
-            if queue {
+            if must_ask && known.account.queue() {
                 self.allotments.queue(key.account);
             }
             answer
@@ -418,19 +393,20 @@ impl Engine {
     fn hear(self: &std::sync::Arc<Self>, id: AccountId, answer: Result<&Answer, &StoreError>) {
         let now = self.clock.elapsed();
         let mut shard = lock(self.allotments.shard(id));
-        let Some(account) = shard.accounts.get_mut(&id) else { return };
-        let ask_soon = account.apply(answer, now);
+        let Some(known) = shard.accounts.get_mut(&id) else { return };
+        let ask_soon = known.apply(answer, now);
         // Something may have come up while the message was under way.
-        let ask_now = !account.queued && (account.give_back || !account.waiting.is_empty());
+        let has_more = known.account.must_speak() || !known.waiting.is_empty();
+        if !(has_more && known.account.queue()) {
+            return;
+        }
         if ask_soon {
-            account.queued = true;
             let engine = self.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(ASK_AGAIN).await;
                 engine.allotments.queue(id);
             });
-        } else if ask_now {
-            account.queued = true;
+        } else {
             self.allotments.queue(id);
         }
     }
