@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use hokusai_api::errors::FieldError;
 use hokusai_core::allotment::Quota;
-use hokusai_core::policy::{KeyFacts, Refusal};
+use hokusai_core::policy::Refusal;
+use hokusai_core::verifier::KnownKey;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -91,7 +92,7 @@ impl Denial {
         decision: Result<Decision, Unavailable>,
         seen: Option<IpAddr>,
         scopes: impl FnOnce() -> Vec<String>,
-    ) -> Result<(KeyFacts, Quota), Self> {
+    ) -> Result<(KnownKey, Quota), Self> {
         match decision {
             Ok(Decision::Admitted { key, quota }) => Ok((key, quota)),
             Ok(Decision::Refused(refusal)) => Err(Self::refused(refusal, seen, scopes())),

@@ -31,7 +31,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hokusai_core::id::KeyId;
-use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts};
+use hokusai_core::policy::{Attempt, ClientAddress, Demand};
+use hokusai_core::verifier::KnownKey;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response};
@@ -67,7 +68,7 @@ pub struct RequireKey {
 
 /// The key that a request was admitted by, among the request's extensions.
 #[derive(Clone, Debug)]
-pub struct AdmittedKey(pub KeyFacts);
+pub struct AdmittedKey(pub KnownKey);
 
 /// A service behind [`RequireKey`].
 #[derive(Clone)]
@@ -127,7 +128,7 @@ impl RequireKey {
     }
 
     /// A report of a request that goes on.
-    fn report(&self, key: &KeyFacts, parts: &Parts) -> Report {
+    fn report(&self, key: &KnownKey, parts: &Parts) -> Report {
         let endpoint = (self.route)(parts).unwrap_or_else(|| self.endpoint.to_string());
         let service_id = self.service_id.as_deref().unwrap_or(&key.rights.service_id).to_owned();
         let (verifier, stopwatch) = (self.verifier.clone(), Stopwatch::start());
@@ -135,7 +136,7 @@ impl RequireKey {
     }
 
     /// The key's facts, or the answer to a request that may not pass.
-    async fn admit(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<KeyFacts, Denial> {
+    async fn admit(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<KnownKey, Denial> {
         let key = presented(headers, std::iter::empty()).map_err(|Ambiguous| Denial::ambiguous())?;
         let key = key.ok_or_else(Denial::no_key)?;
         let address = (self.client_address)(extensions);

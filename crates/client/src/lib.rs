@@ -71,6 +71,7 @@ pub use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts, Refusal
 pub use hokusai_core::scope::Scope;
 pub use hokusai_core::secret::Secret;
 pub use hokusai_core::time::Timestamp;
+pub use hokusai_core::verifier::KnownKey;
 
 pub use builder::{BuildError, Builder};
 pub use client::{Client, Version};

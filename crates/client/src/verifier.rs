@@ -24,10 +24,10 @@ use hokusai_core::allotment::Quota;
 use hokusai_core::debt::DebtId;
 use hokusai_core::id::HolderId;
 use hokusai_core::key::PresentedKey;
-use hokusai_core::policy::{Attempt, ClientAddress, KeyFacts, Refusal};
+use hokusai_core::policy::{Attempt, ClientAddress, Refusal};
 use hokusai_core::secret::Secret;
 use hokusai_core::time::Elapsed;
-use hokusai_core::verifier::{self as state, News, Request, Step, Verdict};
+use hokusai_core::verifier::{self as state, KnownKey, News, Request, Step, Verdict};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -56,7 +56,7 @@ pub enum Decision {
     /// It may pass; it was counted.
     Admitted {
         /// Its key. When the key ends is not said: the service is asked again before.
-        key: KeyFacts,
+        key: KnownKey,
         /// How its limit stands.
         quota: Quota,
     },

@@ -1,4 +1,8 @@
 //! What a request costs whose key a verifier has in memory, with a million keys there.
+//!
+//! Each key is another user's, with an account of its own. Requests go round ten thousand keys that are
+//! spread over all, or round all of them in an order of chance: then nothing of a key is in the processor's
+//! cache any longer when it comes again.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -8,29 +12,42 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use hokusai_core::allotment::Answer;
 use hokusai_core::feed::Position;
 use hokusai_core::id::{Epoch, HolderId, KeyId};
-use hokusai_core::key::{Environment, Lifetime, PlainKey, PresentedKey};
+use hokusai_core::key::{Environment, KeyDigest, Lifetime, PlainKey, PresentedKey};
 use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts, Rights};
+use hokusai_core::scope::Scope;
 use hokusai_core::time::{Elapsed, Hour, Timestamp};
 use hokusai_core::verifier::{
     FeedPage, KeyAnswer, LONGEST_VALIDITY, OutagePolicy, Request, Step, Verdict, Verifier, VerifierOptions,
 };
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
 
 const KEYS: usize = 1_000_000;
-/// Keys that are asked for, spread over all.
-const ASKED: usize = 10_000;
+/// Keys that are busy, spread over all.
+const BUSY: usize = 10_000;
 const NOW: Elapsed = Elapsed(0);
 const PREDICT: Attempt<'_> = Attempt {
     service_id: Some("prediction"),
-    demand: Demand::Nothing,
+    demand: Demand::Scope("predict"),
     client: ClientAddress::Told("unknown"),
 };
 
-fn facts(id: KeyId, rights: &Arc<Rights>) -> KeyFacts {
+fn facts(id: KeyId, number: usize) -> KeyFacts {
     let never = Timestamp::NEVER;
     let lifetime = Lifetime { expires_at: never, grace_until: never, revoked_at: never };
-    KeyFacts { id, account: id.into(), lifetime, rights: rights.clone() }
+    let scope = |text| Scope::parse(text).expect("it has the form of a scope");
+    let rights = Arc::new(Rights {
+        user_id: format!("user-{number}").into(),
+        service_id: "prediction".into(),
+        scopes: [scope("model:read"), scope("predict")].into(),
+        environment: Environment::Production,
+        allowlist: Box::default(),
+        rate_limit_per_hour: 100_000,
+        monthly_prediction_limit: None,
+        billing_plan: "free".into(),
+    });
+    KeyFacts { id, account: id.into(), lifetime, rights }
 }
 
 /// Units for as long as is measured.
@@ -50,12 +67,15 @@ fn many(seq: i64) -> Answer {
     }
 }
 
-fn request<'a>(text: &str) -> Request<'a> {
-    let digest = PresentedKey::parse(text).expect("the key was made here").digest();
+fn request(digest: KeyDigest) -> Request<'static> {
     Request { digest, attempt: PREDICT, stranger: None, in_vain: false, now: NOW }
 }
 
-/// A verifier with all keys in memory, and some of the keys.
+fn digest(text: &str) -> KeyDigest {
+    PresentedKey::parse(text).expect("the key was made here").digest()
+}
+
+/// A verifier with all keys in memory, and the keys.
 fn full() -> (Verifier<()>, Vec<PlainKey>) {
     let mut rng = StdRng::seed_from_u64(1);
     let at = Timestamp(0);
@@ -69,53 +89,73 @@ fn full() -> (Verifier<()>, Vec<PlainKey>) {
     let verifier = Verifier::new(options, HolderId::new(at, &mut rng), 0, NOW);
     let position = Position { epoch: Epoch::new(at, &mut rng), revision: 1 };
     verifier.follow(&FeedPage { head: position, reset: true, items: Vec::new(), dry: Vec::new() }, NOW, NOW);
-    let rights = Arc::new(Rights {
-        user_id: "ada".into(),
-        service_id: "prediction".into(),
-        scopes: Box::default(),
-        environment: Environment::Production,
-        allowlist: Box::default(),
-        rate_limit_per_hour: 100_000,
-        monthly_prediction_limit: None,
-        billing_plan: "free".into(),
-    });
-    let mut asked = Vec::new();
+    let mut keys = Vec::with_capacity(KEYS);
     for number in 0..KEYS {
         let key = PlainKey::generate(Environment::Production, &mut rng);
-        let Step::Wait(Some(look_up)) = verifier.admit(&request(key.expose()), || ()) else {
+        let Step::Wait(Some(look_up)) = verifier.admit(&request(key.digest()), || ()) else {
             unreachable!("the key is new")
         };
-        let key_facts = facts(KeyId::new(at, &mut rng), &rights);
         let good = KeyAnswer::Good {
-            key: key_facts,
+            key: facts(KeyId::new(at, &mut rng), number),
             valid_for: LONGEST_VALIDITY,
             position,
             allotment: Some(many(look_up.seq)),
         };
         verifier.take_key(&look_up, good, NOW, NOW);
-        if number % (KEYS / ASKED) == 0 {
-            asked.push(key);
-        }
+        keys.push(key);
     }
-    (verifier, asked)
+    (verifier, keys)
 }
 
-fn hit(criterion: &mut Criterion) {
-    let (verifier, keys) = full();
-    let mut next = keys.iter().cycle();
-    criterion.bench_function("a hit, with a million keys in memory", |bencher| {
+/// Requests' texts lie one behind the other, as one that has just come lies in the processor's cache.
+struct Asked {
+    texts: String,
+    length: usize,
+}
+
+impl Asked {
+    fn of<'a>(keys: impl Iterator<Item = &'a PlainKey>) -> Self {
+        let texts: Vec<&str> = keys.map(PlainKey::expose).collect();
+        Self { length: texts[0].len(), texts: texts.concat() }
+    }
+
+    fn cycle(&self) -> impl Iterator<Item = &str> {
+        (0..self.texts.len()).step_by(self.length).cycle().map(|at| &self.texts[at..at + self.length])
+    }
+}
+
+fn measure(criterion: &mut Criterion, verifier: &Verifier<()>, asked: &Asked, which: &str) {
+    let mut next = asked.cycle();
+    criterion.bench_function(&format!("a hit on {which}"), |bencher| {
         bencher.iter(|| {
-            let key = next.next().expect("there is always another");
-            let step = verifier.admit(&request(black_box(key.expose())), || ());
+            let text = next.next().expect("there is always another");
+            let step = verifier.admit(&request(digest(black_box(text))), || ());
             assert!(matches!(step, Step::Done(Verdict::Admitted(_))));
             step
         });
     });
-    let digests: Vec<Request<'_>> = keys.iter().map(|key| request(key.expose())).collect();
+    let digests: Vec<KeyDigest> = asked.cycle().take(asked.texts.len() / asked.length).map(digest).collect();
     let mut next = digests.iter().cycle();
-    criterion.bench_function("the same without digesting the key's text", |bencher| {
-        bencher.iter(|| verifier.admit(black_box(next.next().expect("there is always another")), || ()));
+    criterion.bench_function(&format!("a hit on {which}, without digesting its text"), |bencher| {
+        bencher.iter(|| {
+            let digest = next.next().expect("there is always another");
+            verifier.admit(&request(*black_box(digest)), || ())
+        });
     });
+}
+
+fn hit(criterion: &mut Criterion) {
+    let (verifier, mut keys) = full();
+    let text = keys[0].expose().to_owned();
+    criterion.bench_function("reading and digesting a key's text", |bencher| {
+        bencher.iter(|| digest(black_box(&text)));
+    });
+    let busy = Asked::of(keys.iter().step_by(KEYS / BUSY));
+    measure(criterion, &verifier, &busy, "one of 10,000 busy keys");
+    keys.shuffle(&mut StdRng::seed_from_u64(2));
+    let all = Asked::of(keys.iter());
+    drop(keys);
+    measure(criterion, &verifier, &all, "any of a million keys");
 }
 
 criterion_group!(benches, hit);

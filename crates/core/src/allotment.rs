@@ -104,26 +104,28 @@ pub struct CountedOn {
     pub ends_in: Duration,
 }
 
-/// A holder's units of one account.
+/// A holder's units of one account. What spending looks at stands first and lies together: with many accounts
+/// each piece has to come from far away in memory.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Allotment {
+    usable_until: Elapsed,
     hour: Option<Hour>,
+    last_spent: Elapsed,
+    recent: RecentUse,
     allotted: u32,
     used: u32,
-    reported: u32,
-    usable_until: Elapsed,
-    asked: Option<Asked>,
-    /// Whether the latest message, or its answer, was lost.
-    unsure: bool,
     limit: u32,
     left: u32,
     holders: u32,
     ran_dry: bool,
+    /// Whether the latest message, or its answer, was lost.
+    unsure: bool,
+    asked: Option<Asked>,
     dry_until: Elapsed,
     /// When the hour ends, whatever became of its units.
     hour_ends: Elapsed,
-    recent: RecentUse,
-    last_spent: Elapsed,
+    reported: u32,
 }
 
 /// The message that is under way.

@@ -21,6 +21,7 @@ pub mod policy;
 pub mod refused_calls;
 pub mod scope;
 pub mod secret;
+pub mod shared;
 pub mod time;
 pub mod token;
 pub mod usage;

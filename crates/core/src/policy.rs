@@ -39,6 +39,34 @@ pub struct Rights {
     pub billing_plan: Box<str>,
 }
 
+/// What of a key's rights an attempt is judged by. Many users' keys have the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Terms {
+    service_id: Box<str>,
+    scopes: Box<[Scope]>,
+    allowlist: Box<[IpNet]>,
+}
+
+impl From<&Rights> for Terms {
+    fn from(rights: &Rights) -> Self {
+        Self {
+            service_id: rights.service_id.clone(),
+            scopes: rights.scopes.clone(),
+            allowlist: rights.allowlist.clone(),
+        }
+    }
+}
+
+impl Terms {
+    /// Judges an attempt with a living key: service, scope and address, in this order.
+    ///
+    /// # Errors
+    /// The first [`Refusal`] in that order.
+    pub fn judge(&self, attempt: &Attempt<'_>) -> Result<(), Refusal> {
+        judge_use(&self.service_id, &self.scopes, &self.allowlist, attempt)
+    }
+}
+
 /// All that a validation needs to know of a key.
 #[derive(Clone, Debug)]
 pub struct KeyFacts {
@@ -172,29 +200,37 @@ impl Refusal {
 /// # Errors
 /// The first [`Refusal`] in that order.
 pub fn judge(key: &KeyFacts, attempt: &Attempt<'_>, now: Timestamp) -> Result<(), Refusal> {
-    match key.lifetime.status(now) {
-        KeyStatus::Active | KeyStatus::Rotating => {}
-        KeyStatus::Expired => return Err(Refusal::Expired),
-        KeyStatus::Revoked => return Err(Refusal::Revoked),
-    }
-    let rights = &*key.rights;
-    if attempt.service_id.is_some_and(|service| canonical_service(service) != &*rights.service_id) {
-        return Err(Refusal::ServiceMismatch);
-    }
-    if !attempt.demand.is_met_by(&rights.scopes) {
-        return Err(Refusal::InsufficientScope);
-    }
-    let allowed = rights.allowlist.is_empty()
-        || attempt.client.address().is_some_and(|address| address::contains(&rights.allowlist, address));
-    if allowed { Ok(()) } else { Err(Refusal::IpNotAllowed) }
+    judge_life(&key.lifetime, now)?;
+    judge_use(&key.rights.service_id, &key.rights.scopes, &key.rights.allowlist, attempt)
 }
 
-/// The key as it would be without its list of addresses, for whoever judges those apart.
-#[must_use]
-pub fn without_allowlist(key: &KeyFacts) -> KeyFacts {
-    let mut key = key.clone();
-    Arc::make_mut(&mut key.rights).allowlist = Box::default();
-    key
+/// Judges a key's life at `now`, and nothing else.
+///
+/// # Errors
+/// [`Refusal::Expired`] or [`Refusal::Revoked`].
+pub fn judge_life(lifetime: &Lifetime, now: Timestamp) -> Result<(), Refusal> {
+    match lifetime.status(now) {
+        KeyStatus::Active | KeyStatus::Rotating => Ok(()),
+        KeyStatus::Expired => Err(Refusal::Expired),
+        KeyStatus::Revoked => Err(Refusal::Revoked),
+    }
+}
+
+fn judge_use(
+    service_id: &str,
+    scopes: &[Scope],
+    allowlist: &[IpNet],
+    attempt: &Attempt<'_>,
+) -> Result<(), Refusal> {
+    if attempt.service_id.is_some_and(|service| canonical_service(service) != service_id) {
+        return Err(Refusal::ServiceMismatch);
+    }
+    if !attempt.demand.is_met_by(scopes) {
+        return Err(Refusal::InsufficientScope);
+    }
+    let allowed = allowlist.is_empty()
+        || attempt.client.address().is_some_and(|address| address::contains(allowlist, address));
+    if allowed { Ok(()) } else { Err(Refusal::IpNotAllowed) }
 }
 
 /// The present name of a service: two older names mean `platform`.

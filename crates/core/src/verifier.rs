@@ -13,12 +13,14 @@ mod answers;
 mod holding;
 mod known;
 mod messages;
+mod places;
+mod table;
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::allotment::{Quota, Spend};
@@ -27,14 +29,16 @@ use crate::feed::{Follower, Position};
 use crate::id::HolderId;
 use crate::key::KeyDigest;
 use crate::lookup_cap::LookupCap;
-use crate::policy::{Attempt, KeyFacts, Refusal, judge};
-use crate::time::{Elapsed, Timestamp};
+use crate::policy::{Attempt, Refusal};
+use crate::time::Elapsed;
 
 pub use answers::{FeedItem, FeedPage, KeyAnswer, Taken};
+pub use known::KnownKey;
 pub use messages::Message;
 
-use holding::{Holding, Holdings};
-use known::{Entry, Known, LookUps};
+use holding::{Holding, Holdings, Shard};
+use known::{Entry, Known, LookUps, half};
+use table::Slot;
 
 /// The longest that an entry may be used: the seeds' five minutes.
 pub const LONGEST_VALIDITY: Duration = Duration::from_secs(300);
@@ -108,7 +112,7 @@ pub enum Verdict {
 #[derive(Clone, Debug)]
 pub struct Admission {
     /// Its key. (When it ends is not said: the entry ends before.)
-    pub key: KeyFacts,
+    pub key: KnownKey,
     /// How the limit stands.
     pub quota: Quota,
     /// If the service could not be asked: the debt that has to be written down before the request goes on.
@@ -173,7 +177,7 @@ impl<W> Verifier<W> {
     pub fn new(options: VerifierOptions, debtor: HolderId, first_seq: i64, now: Elapsed) -> Self {
         Self {
             debtor,
-            known: Known::new(options.cached_keys),
+            known: Known::new(options.cached_keys, options.seed),
             look_ups: Mutex::new(LookUps::new(options.seed)),
             lookup_cap: Mutex::new(LookupCap::new(options.lookups_per_second)),
             holdings: Holdings::new(),
@@ -187,55 +191,80 @@ impl<W> Verifier<W> {
 
     /// Decides a request, if what is remembered suffices. Else `waiter` is called for something to wake it by.
     pub fn admit(&self, request: &Request<'_>, waiter: impl FnOnce() -> W) -> Step {
-        let Some(entry) = self.known.get(&request.digest) else { return self.find(request, false, waiter) };
-        if request.now >= entry.usable_until {
-            return self.find(request, true, waiter);
-        }
-        let mut holdings = self.holdings.of(entry.key.account);
-        if holdings.overtakes(&entry) {
-            drop(holdings);
-            self.known.forget(&request.digest);
-            return self.find(request, true, waiter);
+        let half = half(&request.digest);
+        let mut table = self.known.of(&half);
+        let Some(slot) = table.guess(&half) else {
+            drop(table);
+            return self.find(request, false, waiter);
+        };
+        // Locked before the entry is looked at, so that entry and account come from memory at the same time.
+        let shard = self.holdings.around(slot.place);
+        let decided = if slot.is_of(&half) && shard.is_at(slot.place, slot.entry.key.account) {
+            self.decide(slot, shard, request, waiter)
+        } else {
+            drop(shard);
+            let Some(slot) = table.find(&half) else {
+                drop(table);
+                return self.find(request, false, waiter);
+            };
+            let shard = self.holdings.of(slot.entry.key.account);
+            self.decide(slot, shard, request, waiter)
+        };
+        drop(table);
+        decided.unwrap_or_else(|waiter| self.find(request, true, waiter))
+    }
+
+    /// Decides a request by a key in memory, unless it has to be looked up again. Checking the entry and
+    /// spending the unit is one step.
+    fn decide<F: FnOnce() -> W>(
+        &self,
+        slot: &mut Slot,
+        mut shard: MutexGuard<'_, Shard<W>>,
+        request: &Request<'_>,
+        waiter: F,
+    ) -> Result<Step, F> {
+        let Slot { entry, place, .. } = slot;
+        if request.now >= entry.usable_until || shard.overtakes(entry) {
+            return Err(waiter);
         }
         // Only the service knows when a key ends; the entry ends before.
-        if let Err(refusal) = judge(&entry.key, &request.attempt, Timestamp(i64::MIN)) {
-            return Step::Done(Verdict::Refused(refusal));
+        if let Err(refusal) = entry.terms.judge(&request.attempt) {
+            return Ok(Step::Done(Verdict::Refused(refusal)));
         }
-        let holding = holdings.entry(entry.key.account, request.now);
-        self.charge(holding, entry, request, waiter)
+        entry.used.store(true, Ordering::Relaxed);
+        let holding = shard.entry_at(place, entry.key.account, request.now);
+        Ok(self.charge(holding, entry, request, waiter))
     }
 
     fn charge(
         &self,
         holding: &mut Holding<W>,
-        entry: Entry,
+        entry: &Arc<Entry>,
         request: &Request<'_>,
         waiter: impl FnOnce() -> W,
     ) -> Step {
         let (account, now) = (entry.key.account, request.now);
         let spent = holding.account.allotment.spend(now);
-        if holding.account.allotment.runs_low(now) && holding.account.queue() {
-            self.holdings.put_in_line(account);
+        if holding.account.allotment.runs_low(now) {
+            self.holdings.queue(account, holding);
         }
         let quota = holding.account.allotment.quota(now);
         match (spent, quota) {
             (Spend::Admitted, Some(quota)) => {
-                Step::Done(Verdict::Admitted(Admission { key: entry.key, quota, debt: None }))
+                Step::Done(Verdict::Admitted(Admission { key: KnownKey(entry.clone()), quota, debt: None }))
             }
             (Spend::Dry, Some(quota)) => Step::Done(Verdict::Limited(quota)),
             _ if request.in_vain && self.is_outage(now) => self.lend(holding, entry, now),
             _ => {
                 holding.waiting.push(waiter());
-                if holding.account.queue() {
-                    self.holdings.put_in_line(account);
-                }
+                self.holdings.queue(account, holding);
                 Step::Wait(None)
             }
         }
     }
 
     /// Admits without a unit, while nobody can be asked for one; but never more than the limit here.
-    fn lend(&self, holding: &mut Holding<W>, entry: Entry, now: Elapsed) -> Step {
+    fn lend(&self, holding: &mut Holding<W>, entry: &Arc<Entry>, now: Elapsed) -> Step {
         let limit = entry.key.rights.rate_limit_per_hour;
         let Some(hour) = holding.account.allotment.count_on(now) else { return Step::Unreachable };
         let used = hour.used.saturating_add(holding.owed_in(hour.hour));
@@ -252,7 +281,7 @@ impl<W> Verifier<W> {
         holding.owe(hour.hour);
         lock(&self.debts).owe(debt);
         let quota = quota(remaining - 1);
-        Step::Done(Verdict::Admitted(Admission { key: entry.key, quota, debt: Some(debt) }))
+        Step::Done(Verdict::Admitted(Admission { key: KnownKey(entry.clone()), quota, debt: Some(debt) }))
     }
 
     /// The debt could not be written down, so its request does not go on.
@@ -293,7 +322,7 @@ impl<W> Verifier<W> {
 
     /// Forgets one key.
     pub fn forget(&self, digest: &KeyDigest) {
-        self.known.forget(digest);
+        self.known.forget(&half(digest));
     }
 
     /// The service said something sensible.

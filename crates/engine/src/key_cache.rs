@@ -3,12 +3,13 @@
 //! A million keys should not need much: half of a digest finds a key here (to meet another key's half,
 //! 2^128 texts would have to be tried), and of a key only what a validation asks for is kept.
 
-use std::collections::HashSet;
+use std::hash::RandomState;
 use std::sync::{Arc, Mutex};
 
 use hokusai_core::id::{AccountId, KeyId};
 use hokusai_core::key::{KeyDigest, Lifetime};
 use hokusai_core::policy::{KeyFacts, Rights};
+use hokusai_core::shared::Shared;
 use hokusai_core::time::Timestamp;
 use quick_cache::sync::{Cache, DefaultLifecycle, PlaceholderGuard};
 use quick_cache::{DefaultHashBuilder, UnitWeighter};
@@ -57,23 +58,15 @@ impl From<Remembered> for KeyFacts {
 #[derive(Debug)]
 pub(crate) struct KeyCache {
     keys: Cache<Half, Remembered>,
-    rights: Mutex<SharedRights>,
-}
-
-/// Every distinct set of rights in use, once. Those that nobody uses go when their number has doubled.
-#[derive(Debug)]
-struct SharedRights {
-    known: HashSet<Arc<Rights>>,
-    tidy_at: usize,
+    rights: Mutex<Shared<Rights, RandomState>>,
 }
 
 impl KeyCache {
     pub(crate) fn new(capacity: usize) -> Self {
-        let rights = SharedRights { known: HashSet::new(), tidy_at: 1024 };
         let keys = Cache::new(capacity);
         // Growing would copy all that is there while validations wait; memory that is not used yet is free.
         keys.reserve(capacity);
-        Self { keys, rights: Mutex::new(rights) }
+        Self { keys, rights: Mutex::new(Shared::new(RandomState::new())) }
     }
 
     pub(crate) fn get(&self, digest: &KeyDigest) -> Option<KeyFacts> {
@@ -92,7 +85,7 @@ impl KeyCache {
             account: (facts.account != facts.id.into()).then(|| Box::new(facts.account)),
             expires_at: facts.lifetime.expires_at,
             revoked_from: facts.lifetime.revoked_from(),
-            rights: self.shared(&facts.rights),
+            rights: lock(&self.rights).share(&facts.rights),
         };
         // The slot may have been removed; then nothing is remembered, which is always right.
         let _ = slot.insert(remembered);
@@ -108,19 +101,6 @@ impl KeyCache {
 
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
-    }
-
-    fn shared(&self, rights: &Arc<Rights>) -> Arc<Rights> {
-        let mut shared = lock(&self.rights);
-        if let Some(known) = shared.known.get(rights) {
-            return known.clone();
-        }
-        if shared.known.len() >= shared.tidy_at {
-            shared.known.retain(|rights| Arc::strong_count(rights) > 1);
-            shared.tidy_at = (2 * shared.known.len()).max(1024);
-        }
-        shared.known.insert(rights.clone());
-        rights.clone()
     }
 }
 

@@ -10,7 +10,7 @@ use hokusai_core::debt::Debt;
 use hokusai_core::feed::Position;
 use hokusai_core::id::{AccountId, HolderId, TokenId};
 use hokusai_core::key::PresentedKey;
-use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts, Refusal, judge};
+use hokusai_core::policy::{KeyFacts, Refusal, judge_life};
 use hokusai_core::time::{Elapsed, Timestamp, micros};
 use hokusai_store::{AccountAsk, FeedPage, MOST_PENDING, PendingHolder, SeenHolder, StoreError};
 use tokio::sync::{Notify, oneshot};
@@ -160,11 +160,8 @@ impl Engine {
         let Some(key) = self.find(&presented.digest(), None).await? else {
             return refused(Refusal::InvalidKey);
         };
-        let anything =
-            Attempt { service_id: None, demand: Demand::Nothing, client: ClientAddress::Told("unknown") };
-        let anywhere = hokusai_core::policy::without_allowlist(&key);
         let now = self.clock.now();
-        if let Err(refusal) = judge(&anywhere, &anything, now) {
+        if let Err(refusal) = judge_life(&key.lifetime, now) {
             return refused(refusal);
         }
         let registered_for = self.renew(verifier).await?;

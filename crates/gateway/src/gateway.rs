@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use hokusai_client::{Client, Denial, HourlyQuota, KeyFacts, Served, Verifier};
+use hokusai_client::{Client, Denial, HourlyQuota, KnownKey, Served, Verifier};
 use hokusai_http::{Exposition, Listener, Origin, Peer, RequestId, origin};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -65,7 +65,7 @@ pub(crate) struct Caller {
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) place: Option<Place>,
-    pub(crate) admitted: Option<(KeyFacts, HourlyQuota)>,
+    pub(crate) admitted: Option<(KnownKey, HourlyQuota)>,
     pub(crate) key_in_query: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Fourth phase: ask the verifier. It judges the key, and counts the request if it may pass.
 
-use hokusai_client::{Attempt, ClientAddress, Demand, Denial, HourlyQuota, KeyFacts, Scope, Secret};
+use hokusai_client::{Attempt, ClientAddress, Demand, Denial, HourlyQuota, KnownKey, Scope, Secret};
 
 use crate::gateway::{Caller, Parts};
 use crate::routes::Place;
@@ -13,7 +13,7 @@ impl Parts {
         place: &Place,
         demand: Demand<'_>,
         caller: &Caller,
-    ) -> Result<(KeyFacts, HourlyQuota), Denial> {
+    ) -> Result<(KnownKey, HourlyQuota), Denial> {
         let client = caller.origin.client;
         let attempt = Attempt { service_id: place.service(), demand, client: ClientAddress::Known(client) };
         let decision = self.verifier.admit(key.expose(), &attempt).await;

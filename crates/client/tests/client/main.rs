@@ -5,6 +5,7 @@ mod admin_tokens;
 mod alerts;
 mod builder;
 mod errors;
+mod hit;
 mod keys;
 mod layer;
 mod metrics;

@@ -1,8 +1,9 @@
 //! What the service says, and what follows from it.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::known::{Entry, REFUSED_FOR};
+use super::known::{Entry, REFUSED_FOR, half};
 use super::{LONGEST_VALIDITY, LookUp, News, Verifier, Woken, lock};
 use crate::account::{Heard, Rest};
 use crate::allotment::Answer;
@@ -119,12 +120,15 @@ impl<W> Verifier<W> {
         }
         let valid_for = valid_for.min(self.options.validation_ttl).min(LONGEST_VALIDITY);
         let entry = Entry {
+            half: half(&look_up.digest),
+            terms: self.known.terms(&key),
             key,
             usable_until: times.sent.after(valid_for),
             read_at: position.revision,
             generation: feed.generation,
+            used: AtomicBool::new(false),
         };
-        self.known.insert(&look_up.digest, entry);
+        self.known.insert(entry);
         if let Some(answer) = allotment {
             self.take_first_units(account, look_up, answer, times);
         }
@@ -149,6 +153,7 @@ impl<W> Verifier<W> {
         if !is_new {
             return Taken::AskAgain;
         }
+        self.known.forget(&half(&look_up.digest));
         lock(&self.look_ups).refuse(look_up.digest, refusal, sent.after(REFUSED_FOR), now);
         drop(feed);
         self.end_look_up(look_up, News::Refused(refusal))
@@ -186,9 +191,7 @@ impl<W> Verifier<W> {
         let mut shard = self.holdings.of(account);
         let holding = shard.entry(account, now);
         holding.account.give_back();
-        if holding.account.queue() {
-            self.holdings.put_in_line(account);
-        }
+        self.holdings.queue(account, holding);
     }
 
     /// Takes what the store said of an account; `None` if it said nothing, as to a message that was
@@ -216,7 +219,7 @@ impl<W> Verifier<W> {
         };
         let has_more = !holding.waiting.is_empty() || holding.account.must_speak();
         match rest {
-            Rest::AskNow if has_more && holding.account.queue() => self.holdings.put_in_line(account),
+            Rest::AskNow if has_more => self.holdings.queue(account, holding),
             Rest::AskNow => {}
             Rest::AskSoon => return (woken, holding.account.queue()),
             Rest::Dry(_) => woken.extend(holding.wake(usize::MAX, News::TryAgain)),
@@ -286,9 +289,7 @@ impl<W> Verifier<W> {
                 continue;
             }
             holding.account.give_back();
-            if holding.account.queue() {
-                self.holdings.put_in_line(*account);
-            }
+            self.holdings.queue(*account, holding);
         }
     }
 }

@@ -7,17 +7,21 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::known::{Entry, Issued};
+use super::places::{NOWHERE, Places};
 use super::{LONGEST_VALIDITY, lock};
 use crate::account::Account;
 use crate::id::{AccountId, KeyId};
 use crate::time::{Elapsed, Hour};
 
 const SHARDS: usize = 64;
+/// Room for so many accounts in line is kept, so that a request that puts one there takes no memory.
+const IN_LINE: usize = 1024;
 /// For this long it is remembered that a key changed: no entry from before is usable after it.
 const CHANGE_KEPT: Duration = LONGEST_VALIDITY;
 
-/// What is held of one account.
+/// What is held of one account. What every request looks at stands first.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Holding<W> {
     pub(super) account: Account,
     /// Those who wait for a unit.
@@ -31,7 +35,8 @@ pub(super) struct Holding<W> {
 /// Accounts whose ids share a hash, under one lock.
 #[derive(Debug)]
 pub(super) struct Shard<W> {
-    holdings: HashMap<AccountId, Holding<W>, Issued>,
+    number: u32,
+    holdings: Places<Holding<W>>,
     /// Keys that changed lately: at which revision, and when it was heard.
     changed: HashMap<KeyId, (i64, Elapsed), Issued>,
     /// Entries from before everything was forgotten this often count no longer.
@@ -88,11 +93,23 @@ impl<W> Shard<W> {
     }
 
     pub(super) fn get(&mut self, account: AccountId) -> Option<&mut Holding<W>> {
-        self.holdings.get_mut(&account)
+        self.holdings.get(account)
     }
 
     pub(super) fn entry(&mut self, account: AccountId, now: Elapsed) -> &mut Holding<W> {
-        self.holdings.entry(account).or_insert_with(|| Holding::new(now))
+        self.holdings.at(NOWHERE, account, || Holding::new(now)).1
+    }
+
+    /// As [`Shard::entry`]. It is looked for at `place` first, and where it was found is noted there.
+    pub(super) fn entry_at(&mut self, place: &mut u32, account: AccountId, now: Elapsed) -> &mut Holding<W> {
+        let (found, holding) = self.holdings.at(*place / SHARDS as u32, account, || Holding::new(now));
+        *place = found * SHARDS as u32 + self.number;
+        holding
+    }
+
+    /// Whether this account is at this place.
+    pub(super) fn is_at(&self, place: u32, account: AccountId) -> bool {
+        self.holdings.is_at(place / SHARDS as u32, account)
     }
 
     /// Whether a message of this number may have been overtaken by one about an account that was forgotten.
@@ -103,7 +120,7 @@ impl<W> Shard<W> {
     /// Notes that a key changed, and with it its account.
     pub(super) fn change(&mut self, key: KeyId, account: AccountId, revision: i64, now: Elapsed) -> bool {
         self.changed.insert(key, (revision, now));
-        let Some(holding) = self.holdings.get_mut(&account) else { return false };
+        let Some(holding) = self.holdings.get(account) else { return false };
         holding.account.change();
         holding.account.queue()
     }
@@ -113,10 +130,10 @@ impl<W> Shard<W> {
         self.generation = generation;
         self.changed.clear();
         let mut in_line = Vec::new();
-        for (account, holding) in &mut self.holdings {
+        for (account, holding) in self.holdings.iter_mut() {
             holding.account.change();
             if holding.account.queue() {
-                in_line.push(*account);
+                in_line.push(account);
             }
         }
         in_line
@@ -130,7 +147,7 @@ impl<W> Shard<W> {
             if holding.account.allotment.should_settle(now) {
                 holding.account.give_back();
                 if holding.account.queue() {
-                    in_line.push(*account);
+                    in_line.push(account);
                 }
             }
             let forget = holding.can_be_forgotten(now);
@@ -140,22 +157,19 @@ impl<W> Shard<W> {
             !forget
         });
         self.changed.retain(|_, (_, at)| now.since(*at) < CHANGE_KEPT);
-        if self.holdings.len() < self.holdings.capacity() / 4 {
-            self.holdings.shrink_to_fit();
-        }
         in_line
     }
 
     /// Puts every account in line that has something to say.
     pub(super) fn give_all_back(&mut self) -> (usize, Vec<AccountId>) {
         let (mut open, mut in_line) = (0, Vec::new());
-        for (account, holding) in &mut self.holdings {
+        for (account, holding) in self.holdings.iter_mut() {
             let units = &holding.account.allotment;
             if units.is_asking() || !units.is_settled() {
                 open += 1;
                 holding.account.give_back();
                 if holding.account.queue() {
-                    in_line.push(*account);
+                    in_line.push(account);
                 }
             }
         }
@@ -165,17 +179,23 @@ impl<W> Shard<W> {
 
 impl<W> Holdings<W> {
     pub(super) fn new() -> Self {
-        let shard = || Shard {
-            holdings: HashMap::default(),
+        let shard = |number| Shard {
+            number,
+            holdings: Places::new(),
             changed: HashMap::default(),
             generation: 0,
             forgotten: i64::MIN,
         };
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::new(shard())).collect(),
-            line: Mutex::default(),
+            shards: (0..SHARDS as u32).map(|number| Mutex::new(shard(number))).collect(),
+            line: Mutex::new(VecDeque::with_capacity(IN_LINE)),
             bell: AtomicBool::new(false),
         }
+    }
+
+    /// The accounts among which is the one at this place.
+    pub(super) fn around(&self, place: u32) -> MutexGuard<'_, Shard<W>> {
+        lock(&self.shards[place as usize % SHARDS])
     }
 
     /// The accounts that share this one's lock.
@@ -188,6 +208,13 @@ impl<W> Holdings<W> {
     /// All of them, one lock after the other.
     pub(super) fn each(&self) -> impl Iterator<Item = MutexGuard<'_, Shard<W>>> {
         self.shards.iter().map(lock)
+    }
+
+    /// Puts an account in line, unless it stands there or is being spoken of.
+    pub(super) fn queue(&self, account: AccountId, holding: &mut Holding<W>) {
+        if holding.account.queue() {
+            self.put_in_line(account);
+        }
     }
 
     pub(super) fn put_in_line(&self, account: AccountId) {
@@ -216,6 +243,11 @@ impl<W> Holdings<W> {
     /// Whether any account came into line since this was last asked.
     pub(super) fn rings(&self) -> bool {
         self.bell.load(Ordering::Acquire) && self.bell.swap(false, Ordering::AcqRel)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.each().map(|shard| shard.holdings.len()).sum()
     }
 
     pub(super) fn is_line_empty(&self) -> bool {

@@ -4,13 +4,16 @@
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::ops::Deref;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use quick_cache::UnitWeighter;
-use quick_cache::sync::{Cache, DefaultLifecycle};
-
+use super::lock;
+use super::table::Table;
 use crate::key::KeyDigest;
-use crate::policy::{KeyFacts, Refusal};
+use crate::policy::{KeyFacts, Refusal, Terms};
+use crate::shared::Shared;
 use crate::time::Elapsed;
 
 /// How long a refused key is remembered.
@@ -20,22 +23,44 @@ const MOST_REFUSED: usize = 10_000;
 /// The most keys that are being looked up at once.
 const MOST_LOOK_UPS: usize = 1024;
 
+/// Keys are kept in so many tables at the most, each under a lock of its own, and so many keys in one at the
+/// least.
+const MOST_TABLES: usize = 256;
+const KEYS_IN_A_TABLE: usize = 1024;
+
 /// Half of a digest finds a key: to meet another key's half, 2^128 texts would have to be tried.
-type Half = [u8; KeyDigest::LENGTH / 2];
+pub(super) type Half = [u8; KeyDigest::LENGTH / 2];
 
 /// A good key, and how long its word is good.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Entry {
+    pub(super) half: Half,
     pub(super) key: KeyFacts,
+    /// What attempts are judged by. Unlike the key's rights it is one for many keys, and so near at hand.
+    pub(super) terms: Arc<Terms>,
     pub(super) usable_until: Elapsed,
     /// The revision that it stands for.
     pub(super) read_at: i64,
     /// How often everything had been forgotten before.
     pub(super) generation: u64,
+    /// Whether it was used since it was last thought of letting it go.
+    pub(super) used: AtomicBool,
 }
 
-/// For digests of issued keys, and for ids. They come from the service and are full of chance: nobody can
-/// choose them, and their last bytes are as good as any hash.
+/// A key that a verifier has in memory. Clones share it.
+#[derive(Clone, Debug)]
+pub struct KnownKey(pub(super) Arc<Entry>);
+
+impl Deref for KnownKey {
+    type Target = KeyFacts;
+
+    fn deref(&self) -> &KeyFacts {
+        &self.0.key
+    }
+}
+
+/// For ids. They come from the service and are full of chance: nobody can choose them, and their last bytes
+/// are as good as any hash.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct IssuedHasher(u64);
 
@@ -59,39 +84,45 @@ pub(super) type Issued = BuildHasherDefault<IssuedHasher>;
 /// The good keys.
 #[derive(Debug)]
 pub(super) struct Known {
-    keys: Cache<Half, Entry, UnitWeighter, Issued>,
+    tables: Box<[Mutex<Table>]>,
+    terms: Mutex<Shared<Terms, Seeded>>,
 }
 
 impl Known {
-    pub(super) fn new(capacity: usize) -> Self {
-        let keys = Cache::with(
-            capacity,
-            capacity as u64,
-            UnitWeighter,
-            Issued::default(),
-            DefaultLifecycle::default(),
-        );
-        Self { keys }
+    pub(super) fn new(capacity: usize, seed: u64) -> Self {
+        let tables = (capacity / KEYS_IN_A_TABLE).clamp(1, MOST_TABLES);
+        let table = |_| Mutex::new(Table::new(capacity / tables));
+        Self { tables: (0..tables).map(table).collect(), terms: Mutex::new(Shared::new(Seeded(seed))) }
     }
 
-    pub(super) fn get(&self, digest: &KeyDigest) -> Option<Entry> {
-        self.keys.get(&half(digest))
+    /// The keys among which this one is, if it is known. It is locked before any account.
+    pub(super) fn of(&self, half: &Half) -> MutexGuard<'_, Table> {
+        // Not the bytes that the table goes by.
+        let [.., a, b] = half;
+        lock(&self.tables[usize::from(u16::from_le_bytes([*a, *b])) % self.tables.len()])
     }
 
-    pub(super) fn insert(&self, digest: &KeyDigest, entry: Entry) {
-        self.keys.insert(half(digest), entry);
+    pub(super) fn insert(&self, entry: Entry) {
+        self.of(&entry.half).insert(Arc::new(entry));
     }
 
-    pub(super) fn forget(&self, digest: &KeyDigest) {
-        self.keys.remove(&half(digest));
+    /// What attempts with this key are judged by.
+    pub(super) fn terms(&self, key: &KeyFacts) -> Arc<Terms> {
+        lock(&self.terms).share(&Arc::new(Terms::from(&*key.rights)))
+    }
+
+    pub(super) fn forget(&self, half: &Half) {
+        self.of(half).remove(half);
     }
 
     pub(super) fn forget_all(&self) {
-        self.keys.clear();
+        for table in &self.tables {
+            lock(table).clear();
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.tables.iter().map(|table| lock(table).len()).sum()
     }
 }
 
@@ -164,6 +195,6 @@ impl BuildHasher for Seeded {
     }
 }
 
-fn half(digest: &KeyDigest) -> Half {
+pub(super) fn half(digest: &KeyDigest) -> Half {
     *digest.as_bytes().first_chunk().expect("a digest is longer than its half")
 }

@@ -6,8 +6,8 @@ use super::*;
 use crate::allotment::{Answer, Ask};
 use crate::id::{Epoch, KeyId};
 use crate::key::{Environment, Lifetime};
-use crate::policy::{Demand, Rights};
-use crate::time::{HOUR, Hour};
+use crate::policy::{Demand, KeyFacts, Rights};
+use crate::time::{HOUR, Hour, Timestamp};
 
 const NOW: Elapsed = Elapsed(1_000_000);
 const ANYTHING: Attempt<'_> = Attempt {
@@ -28,7 +28,7 @@ fn digest(number: u32) -> KeyDigest {
     KeyDigest::of(&number.to_string())
 }
 
-fn key(number: u32, limit: u32) -> KeyFacts {
+pub(super) fn key(number: u32, limit: u32) -> KeyFacts {
     let never = Timestamp::NEVER;
     KeyFacts {
         id: id::<KeyId>(number),
@@ -117,4 +117,45 @@ fn exactly_the_limit_is_admitted_one_unit_at_a_time() {
         }
     }
     assert_eq!(admitted, 10);
+}
+
+#[test]
+fn the_most_keys_are_kept_and_those_that_are_used_stay() {
+    let verifier = verifier();
+    for number in 0..1000 {
+        look_up(&verifier, number, 1000, LONGEST_VALIDITY);
+        assert!(verifier.known_keys() <= 100);
+        let step = verifier.admit(&request(0, NOW), || 0);
+        assert!(!matches!(step, Step::Wait(Some(_))), "a busy key went at {number}");
+    }
+    assert_eq!(verifier.known_keys(), 100);
+}
+
+#[test]
+fn an_account_is_found_again_after_others_took_its_place() {
+    let verifier = verifier();
+    let later = NOW.after(Duration::from_secs(20));
+    for number in 0..50 {
+        look_up(&verifier, number, 10, LONGEST_VALIDITY);
+        assert!(matches!(verifier.admit(&request(number, NOW), || 0), Step::Done(Verdict::Admitted(_))));
+    }
+    // All is told and given back: nothing is held any longer, and the keys are still known.
+    verifier.sweep(later);
+    for (account, ask) in verifier.next_message(later, |_| true).items {
+        verifier.hear(account, Some(&answer(ask, 10, 1)), later);
+    }
+    verifier.sweep(later);
+    assert_eq!((verifier.known_keys(), verifier.holdings.len()), (50, 0));
+    for number in (0..50).rev() {
+        assert!(matches!(verifier.admit(&request(number, later), || 0), Step::Wait(None)));
+    }
+    for (account, ask) in verifier.next_message(later, |_| true).items {
+        verifier.hear(account, Some(&answer(ask, 10, 1)), later);
+    }
+    for number in 0..50 {
+        let Step::Done(Verdict::Admitted(admission)) = verifier.admit(&request(number, later), || 0) else {
+            panic!("{number} has a unit")
+        };
+        assert_eq!((admission.key.id, admission.quota.remaining), (id(number), 8));
+    }
 }
