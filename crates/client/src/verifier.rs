@@ -219,6 +219,7 @@ impl Verifier {
         VerifierMetrics {
             look_ups_in_flight: desk.state.look_ups_under_way() as u64,
             cached_keys: desk.state.known_keys() as u64,
+            refused_keys: desk.state.refused_keys() as u64,
             silent_for: desk.state.silent_for(now),
             outage: desk.is_cut_off(now),
             debt_settled: counts.debt.saturating_sub(open_debt),

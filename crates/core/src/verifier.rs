@@ -44,6 +44,8 @@ use table::Slot;
 pub const LONGEST_VALIDITY: Duration = Duration::from_secs(300);
 /// After so long without a word from the service, and with every node tried in vain, it is an outage.
 pub const SILENCE: Duration = Duration::from_secs(5);
+/// So many times the look-ups of one client address are allowed to all addresses together.
+pub const TOGETHER: u32 = 10;
 
 /// What to do with a good key that has no unit at hand while the service is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +65,8 @@ pub struct VerifierOptions {
     pub validation_ttl: Duration,
     /// What to do in an outage.
     pub outage: OutagePolicy,
-    /// Look-ups of unknown keys a second for each client address.
+    /// Look-ups of unknown keys a second for each client address; of all together [`TOGETHER`] times as many
+    /// that turn out to be no keys.
     pub lookups_per_second: u32,
     /// Chance, so that nobody can choose keys that share a place in memory.
     pub seed: u64,
@@ -126,6 +129,8 @@ pub struct LookUp {
     pub digest: KeyDigest,
     /// The number of the question, among all messages about limits.
     pub seq: i64,
+    /// When it was counted among those of strangers, if it was.
+    counted: Option<Elapsed>,
 }
 
 /// What a waiter is told.
@@ -179,7 +184,10 @@ impl<W> Verifier<W> {
             debtor,
             known: Known::new(options.cached_keys, options.seed),
             look_ups: Mutex::new(LookUps::new(options.seed)),
-            lookup_cap: Mutex::new(LookupCap::new(options.lookups_per_second)),
+            lookup_cap: Mutex::new(
+                LookupCap::new(options.lookups_per_second)
+                    .in_all(options.lookups_per_second.saturating_mul(TOGETHER)),
+            ),
             holdings: Holdings::new(),
             feed: Mutex::new(Feed { follower: Follower::new(), generation: 0 }),
             debts: Mutex::new(DebtBook::new()),
@@ -309,11 +317,16 @@ impl<W> Verifier<W> {
             return Step::Busy;
         }
         look_ups.begin(request.digest, waiter());
-        Step::Wait(Some(LookUp { digest: request.digest, seq: self.next_seq() }))
+        let counted = (!was_known).then_some(request.now);
+        Step::Wait(Some(LookUp { digest: request.digest, seq: self.next_seq(), counted }))
     }
 
     fn may_look_up(&self, request: &Request<'_>) -> bool {
-        request.stranger.is_none_or(|address| lock(&self.lookup_cap).take(address, request.now))
+        let mut cap = lock(&self.lookup_cap);
+        match request.stranger {
+            Some(address) => cap.take(address, request.now),
+            None => cap.take_any(request.now),
+        }
     }
 
     fn next_seq(&self) -> i64 {
@@ -352,6 +365,12 @@ impl<W> Verifier<W> {
     #[must_use]
     pub fn known_keys(&self) -> usize {
         self.known.len()
+    }
+
+    /// Refused keys that are remembered now.
+    #[must_use]
+    pub fn refused_keys(&self) -> usize {
+        lock(&self.look_ups).refused_keys()
     }
 
     /// Keys that are being looked up.

@@ -39,6 +39,8 @@ pub struct VerifierMetrics {
     pub look_ups_in_flight: u64,
     /// Keys that are remembered now.
     pub cached_keys: u64,
+    /// Refused keys that are remembered now.
+    pub refused_keys: u64,
     /// Messages to the service about limits.
     pub limit_messages: u64,
     /// What these messages said of accounts: one item for each account.
@@ -152,6 +154,7 @@ impl Counters {
             look_ups: count(&self.look_ups),
             look_ups_in_flight: 0,
             cached_keys: 0,
+            refused_keys: 0,
             limit_messages: count(&self.messages),
             limit_message_items: count(&self.items),
             silent_for: Duration::ZERO,
@@ -223,6 +226,7 @@ impl VerifierMetrics {
 
     fn state(&self, page: &mut Page) {
         page.gauge("cached_keys", "Keys that are remembered.", self.cached_keys);
+        page.gauge("refused_keys", "Refused keys that are remembered.", self.refused_keys);
         page.gauge("look_ups_in_flight", "Keys that are being looked up.", self.look_ups_in_flight);
         let silent = self.silent_for.as_secs_f64();
         page.gauge("silence_seconds", "Time since the service last said anything sensible.", silent);

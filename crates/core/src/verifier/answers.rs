@@ -133,6 +133,9 @@ impl<W> Verifier<W> {
             self.take_first_units(account, look_up, answer, times);
         }
         drop(feed);
+        if let Some(counted) = look_up.counted {
+            lock(&self.lookup_cap).refund_any(counted);
+        }
         self.end_look_up(look_up, News::TryAgain)
     }
 

@@ -148,6 +148,11 @@ impl<W> LookUps<W> {
         self.under_way.len()
     }
 
+    /// How many refused keys are remembered.
+    pub(super) fn refused_keys(&self) -> usize {
+        self.refused.len()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.under_way.len() >= MOST_LOOK_UPS
     }

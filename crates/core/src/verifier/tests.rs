@@ -7,7 +7,7 @@ use crate::allotment::{Answer, Ask};
 use crate::id::{Epoch, KeyId};
 use crate::key::{Environment, Lifetime};
 use crate::policy::{Demand, KeyFacts, Rights};
-use crate::time::{HOUR, Hour, Timestamp};
+use crate::time::{HOUR, Hour, SECOND, Timestamp};
 
 const NOW: Elapsed = Elapsed(1_000_000);
 const ANYTHING: Attempt<'_> = Attempt {
@@ -117,6 +117,69 @@ fn exactly_the_limit_is_admitted_one_unit_at_a_time() {
         }
     }
     assert_eq!(admitted, 10);
+}
+
+/// Asks about ten thousand unknown keys a second for a minute, in the name of these addresses in turn. Says
+/// how often the service was asked in a second, at the most.
+fn flood(addresses: &[Option<IpAddr>]) -> usize {
+    let verifier = verifier();
+    let (mut number, mut most) = (0, 0);
+    for second in 0..60 {
+        let (mut asked, mut open) = (0, Vec::new());
+        for part in 0..10_000 {
+            number += 1;
+            let now = Elapsed(NOW.0 + second * SECOND + part * SECOND / 10_000);
+            let stranger = addresses[number as usize % addresses.len()];
+            let step = verifier.admit(&Request { stranger, ..request(number, now) }, || 0);
+            if let Step::Wait(Some(look_up)) = step {
+                asked += 1;
+                open.push(look_up);
+            }
+            if part % 1000 == 999 {
+                for look_up in open.drain(..) {
+                    let refused = KeyAnswer::Refused { refusal: Refusal::InvalidKey, position: at(5) };
+                    verifier.take_key(&look_up, refused, now, now);
+                }
+            }
+        }
+        let (look_ups, cap) = (lock(&verifier.look_ups), lock(&verifier.lookup_cap));
+        assert!(look_ups.refused_keys() <= 10_000 && cap.addresses() <= addresses.len());
+        most = most.max(asked);
+    }
+    assert_eq!((verifier.known_keys(), verifier.holdings.len()), (0, 0));
+    most
+}
+
+#[test]
+fn a_flood_of_unknown_keys_reaches_the_service_as_a_trickle() {
+    let many: Vec<_> = (0..10_000).map(|host| Some(std::net::Ipv4Addr::from_bits(host).into())).collect();
+    assert_eq!(flood(&many[..1]), 50);
+    assert_eq!(flood(&many), 500);
+    assert_eq!(flood(&[None]), 500);
+}
+
+#[test]
+fn keys_that_turn_out_to_be_good_are_looked_up_without_a_cap_on_all_together() {
+    let verifier = verifier();
+    for number in 0..2000 {
+        look_up(&verifier, number, 10, LONGEST_VALIDITY);
+    }
+}
+
+#[test]
+fn a_known_key_that_is_looked_up_again_makes_no_room_for_strangers() {
+    let verifier = verifier();
+    look_up(&verifier, 0, 10, Duration::from_secs(1));
+    let later = NOW.after(Duration::from_secs(2));
+    let stranger = |number| verifier.admit(&request(number, later), || 0);
+    assert!((1..=500).all(|number| matches!(stranger(number), Step::Wait(Some(_)))));
+    let Step::Wait(Some(known)) = verifier.admit(&request(0, later), || 0) else {
+        panic!("its time is over")
+    };
+    let good =
+        KeyAnswer::Good { key: key(0, 10), valid_for: LONGEST_VALIDITY, position: at(5), allotment: None };
+    assert!(matches!(verifier.take_key(&known, good, later, later), Taken::Wake(_)));
+    assert!(matches!(stranger(501), Step::Busy));
 }
 
 #[test]
