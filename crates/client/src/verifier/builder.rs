@@ -88,7 +88,8 @@ impl VerifierBuilder {
         Self { cached_keys: cached_keys.max(1), ..self }
     }
 
-    /// Look-ups of unknown keys a second for each client address: 50 unless set.
+    /// Look-ups of unknown keys a second for each client address: 50 unless set. All addresses together may
+    /// cause ten times as many of texts that turn out to be no good keys.
     pub fn lookups_per_second(self, lookups_per_second: u32) -> Self {
         Self { lookups_per_second, ..self }
     }

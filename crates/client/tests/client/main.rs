@@ -5,6 +5,7 @@ mod admin_tokens;
 mod alerts;
 mod builder;
 mod errors;
+mod flood;
 mod hit;
 mod keys;
 mod layer;

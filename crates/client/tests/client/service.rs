@@ -1,8 +1,11 @@
 //! The real service on SQLite, with a clock that stands still.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::middleware::map_request;
 use hokusai_client::api::admin_tokens::CreateToken;
 use hokusai_client::api::keys::{CreateKey, CreatedKey};
 use hokusai_client::{Client, KeyId, Secret, Timestamp};
@@ -24,6 +27,7 @@ pub(crate) struct Service {
     pub(crate) url: String,
     /// A client with the first operator's token.
     pub(crate) operator: Client,
+    validations: Arc<AtomicU64>,
     _jobs: Jobs,
     _folder: TempDir,
 }
@@ -46,9 +50,20 @@ impl Service {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let options = AppOptions { billing_plans, ..AppOptions::default() };
         let app = App::new(engine, options, exposition());
-        tokio::spawn(serve(listener, router(app), std::future::pending()));
+        let validations = Arc::new(AtomicU64::new(0));
+        let counted = validations.clone();
+        let router = router(app).layer(map_request(move |request: Request| {
+            counted.fetch_add(u64::from(request.uri().path() == "/api/v1/keys/validate"), Ordering::Relaxed);
+            std::future::ready(request)
+        }));
+        tokio::spawn(serve(listener, router, std::future::pending()));
         let operator = super::builder(&url).token(Secret::new(operator)).build().unwrap();
-        Self { url, operator, _jobs: jobs, _folder: folder }
+        Self { url, operator, validations, _jobs: jobs, _folder: folder }
+    }
+
+    /// How often it was asked about a key.
+    pub(crate) fn validations(&self) -> u64 {
+        self.validations.load(Ordering::Relaxed)
     }
 
     /// A client with this text as its token.
