@@ -102,21 +102,84 @@ fn exactly_the_limit_is_admitted_one_unit_at_a_time() {
     assert!(
         matches!(look_up(&verifier, 1, 10, LONGEST_VALIDITY), Taken::Wake(woken) if woken == [(0, News::TryAgain)])
     );
+    assert_eq!(use_some(&verifier, 1, 100, &mut 0, NOW), 10);
+}
+
+/// Asks so often with a key, and until its requests are limited at the most; says how many were admitted.
+/// `told` is what the store knows of units that were spent.
+fn use_some(verifier: &Verifier<u32>, number: u32, most: u32, told: &mut u32, now: Elapsed) -> u32 {
     let mut admitted = 0;
-    for _ in 0..100 {
-        match verifier.admit(&request(1, NOW), || 0) {
+    while admitted < most {
+        match verifier.admit(&request(number, now), || 0) {
             Step::Done(Verdict::Admitted(_)) => admitted += 1,
             Step::Done(Verdict::Limited(_)) => break,
             Step::Wait(None) => {
-                let message = verifier.next_message(NOW, |_| true);
-                for (account, ask) in message.items {
-                    verifier.hear(account, Some(&answer(ask, 10, 0)), NOW);
+                for (account, ask) in verifier.next_message(now, |_| true).items {
+                    let answer = answer(ask, 10, *told);
+                    *told = answer.used + answer.awaited;
+                    verifier.hear(account, Some(&answer), now);
                 }
             }
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(admitted, 10);
+    admitted
+}
+
+#[test]
+fn units_that_come_with_a_key_are_not_taken_where_more_was_said_meanwhile() {
+    let verifier = verifier();
+    look_up(&verifier, 1, 10, Duration::from_secs(1));
+    let good = |key: KeyFacts, allotment| KeyAnswer::Good {
+        key,
+        valid_for: LONGEST_VALIDITY,
+        position: at(5),
+        allotment,
+    };
+    // Another key of the same account.
+    let Step::Wait(Some(other)) = verifier.admit(&request(2, NOW), || 0) else { panic!("it is new") };
+    verifier.take_key(&other, good(KeyFacts { account: id(1), ..key(2, 10) }, None), NOW, NOW);
+    let later = NOW.after(Duration::from_secs(2));
+    let Step::Wait(Some(again)) = verifier.admit(&request(1, later), || 0) else {
+        panic!("its time is over")
+    };
+    let mut told = 0;
+    assert_eq!(use_some(&verifier, 2, 4, &mut told, later), 4);
+    // All is told and given back, and the account is forgotten.
+    let idle = later.after(Duration::from_secs(20));
+    verifier.sweep(idle);
+    for (account, ask) in verifier.next_message(idle, |_| true).items {
+        told = ask.used;
+        verifier.hear(account, Some(&answer(ask, 10, told)), idle);
+    }
+    verifier.sweep(idle);
+    assert_eq!((told, verifier.holdings.len()), (4, 0));
+    // The store had found a unit before it heard all this.
+    let ask = Ask { hour: None, seq: again.seq, used: 0, want: 1, waiting: 0 };
+    let late = answer(ask, 10, 0);
+    assert!(matches!(verifier.take_key(&again, good(key(1, 10), Some(late)), later, idle), Taken::Wake(_)));
+    assert_eq!(use_some(&verifier, 1, 100, &mut told, idle), 6);
+}
+
+#[test]
+fn an_answer_that_a_change_has_overtaken_is_asked_for_again() {
+    for (changed, account, stands) in [(1, 1, false), (2, 1, false), (2, 2, true)] {
+        let verifier = verifier();
+        let Step::Wait(Some(asked)) = verifier.admit(&request(1, NOW), || 0) else { panic!("it is new") };
+        let change = crate::feed::Change { revision: 6, key: Some((id(changed), id(account))) };
+        let items = vec![FeedItem { change, is_new: false }];
+        verifier.follow(&FeedPage { head: at(6), reset: false, items, dry: vec![] }, NOW, NOW);
+        let good = KeyAnswer::Good {
+            key: key(1, 10),
+            valid_for: LONGEST_VALIDITY,
+            position: at(5),
+            allotment: None,
+        };
+        let taken = verifier.take_key(&asked, good, NOW, NOW);
+        assert_eq!(matches!(taken, Taken::Wake(_)), stands, "{taken:?}");
+        assert_eq!(matches!(taken, Taken::AskAgain), !stands, "{taken:?}");
+        assert_eq!(verifier.known_keys(), usize::from(stands));
+    }
 }
 
 /// Asks about ten thousand unknown keys a second for a minute, in the name of these addresses in turn. Says
