@@ -107,7 +107,8 @@ CHANGES = [
     Change(NOT_LOST, "forgetting an account whose last message was lost", ALLOTMENT,
            "!self.unsure && self.unspent() == 0 && self.used == self.reported", "self.unspent() == 0"),
     Change(NOT_LOST, "taking first units of an account that is known", ANSWERS,
-           "shard.get(account).is_none() && !shard.may_be_overtaken(look_up.seq)", "look_up.seq > 0"),
+           "shard.get(account).is_none() && !shard.may_be_overtaken(look_up.seq)", "look_up.seq > 0",
+           "core verifier::tests::units_that_come_with_a_key_are_not_taken_where_more_was_said_meanwhile"),
     Change(HINTS, "a hint with every message that is short", STORE,
            "*marked <= now.0 - SECOND / 4", "*marked <= now.0"),
     Change(PATIENCE, "saying that nothing is left before others could give back", ACCOUNT,
@@ -148,7 +149,8 @@ CHANGES = [
            "store keys::sqlite::a_key_and_where_the_feed_stood_are_read_at_one_instant"),
     Change(OVERTAKEN, "believing an answer that a change has overtaken", ANSWERS,
            """feed.follower.vouches_for(key.id, position)
-            && feed.follower.vouches_for_account(account, position)""", "true"),
+            && feed.follower.vouches_for_account(account, position)""", "true",
+           "core verifier::tests::an_answer_that_a_change_has_overtaken_is_asked_for_again"),
     Change(OVERTAKEN, "telling a newer place in the feed than was read", NODE,
            "Told::Good { key, limit, valid_for, position, allotment });",
            """Told::Good {

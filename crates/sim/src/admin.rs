@@ -24,6 +24,8 @@ pub(crate) fn start(world: &mut World) {
         create(world);
     }
     keep_changing(world);
+    keep_regretting(world);
+    keep_limiting(world);
     keep_using(world);
     keep_using_over_hours(world);
 }
@@ -41,7 +43,7 @@ fn add(world: &mut World, key: &StoredKey) {
     world.store.record(key, true, now);
 }
 
-fn create(world: &mut World) {
+fn create(world: &mut World) -> StoredKey {
     let limit = [10, 10, 25, 60, 120, 200][usize::try_from(world.between(0, 5)).unwrap_or(0)];
     let key = new_key(world, None);
     world.note(|| format!("{} is made, with a limit of {limit}", key.id));
@@ -50,6 +52,7 @@ fn create(world: &mut World) {
     world.checks.limit(key.account, limit, now);
     add(world, &key);
     tell_all(world);
+    key
 }
 
 fn tell_all(world: &mut World) {
@@ -84,18 +87,33 @@ fn keep_changing(world: &mut World) {
 
 fn change(world: &mut World) {
     if living(world).len() < KEYS {
-        return create(world);
+        create(world);
+        return;
     }
     let Some(key) = pick(world) else { return };
-    match world.between(0, 3) {
-        0 | 1 => revoke(world, key),
-        2 => rotate(world, key),
-        _ => {
-            // Mostly of a key that is being used, so that there are units about.
-            let used = world.in_use.clone().filter(|used| world.now < used.ends && !world.chance(300));
-            limit(world, &used.unwrap_or(key));
-        }
+    if world.chance(667) {
+        revoke(world, key);
+    } else {
+        rotate(world, key);
     }
+}
+
+/// Limits change in the middle of use; mostly of a key that is being used, so that there are units about.
+fn keep_limiting(world: &mut World) {
+    let pause = world.between(MINUTE, 10 * MINUTE);
+    world.after(pause, |world| {
+        let used = world.in_use.clone().filter(|used| world.now < used.ends && !world.chance(300));
+        if let Some(key) = used.or_else(|| pick(world)) {
+            rush(world, &key, 40, SECOND / 2);
+            let pause = world.between(0, SECOND / 2);
+            world.after(pause, move |world| {
+                if world.store_up {
+                    limit(world, &key);
+                }
+            });
+        }
+        keep_limiting(world);
+    });
 }
 
 fn revoke(world: &mut World, mut key: StoredKey) {
@@ -174,6 +192,21 @@ fn limit(world: &mut World, key: &StoredKey) {
     });
 }
 
+/// A key is revoked as soon as it is made, while everybody asks about it for the first time.
+fn keep_regretting(world: &mut World) {
+    let pause = world.between(5 * MINUTE, 30 * MINUTE);
+    world.after(pause, |world| {
+        if let Some(key) = world.store_up.then(|| create(world)) {
+            rush(world, &key, 12, SECOND / 2);
+            let pause = world.between(0, SECOND / 2);
+            world.after(pause, move |world| {
+                revoke_still(world, key.id);
+            });
+        }
+        keep_regretting(world);
+    });
+}
+
 /// Waits until everybody in the register has applied the feed up to `revision`, but not for ever.
 fn await_all(
     world: &mut World,
@@ -199,19 +232,29 @@ fn keep_using(world: &mut World) {
     });
 }
 
-/// A key that is in use is revoked, while everybody goes on using it.
+/// A key that is in use is revoked within some seconds, while everybody goes on using it.
 pub(crate) fn revoke_in_use(world: &mut World) {
+    revoke_in_use_within(world, 3 * SECOND);
+}
+
+/// As [`revoke_in_use`], within this time.
+pub(crate) fn revoke_in_use_within(world: &mut World, time: i64) {
     let used = world.in_use.clone().filter(|used| world.now < used.ends);
     let Some(key) = used.or_else(|| pick(world)) else { return };
-    rush(world, &key, 60, 4 * SECOND);
-    let pause = world.between(0, 3 * SECOND);
+    rush(world, &key, 60, time + SECOND);
+    let pause = world.between(0, time);
     world.after(pause, move |world| {
-        let current = world.store.keys.get(&key.id).cloned();
-        if let Some(key) = current.filter(|key| world.store_up && world.now < key.ends) {
-            revoke(world, key);
+        if revoke_still(world, key.id) {
             create(world);
         }
     });
+}
+
+/// Revokes a key unless it has ended, or nobody can; says whether it did.
+fn revoke_still(world: &mut World, key: KeyId) -> bool {
+    let current = world.store.keys.get(&key).cloned();
+    let living = current.filter(|key| world.store_up && world.now < key.ends);
+    living.map(|key| revoke(world, key)).is_some()
 }
 
 /// In the last seconds of each hour of the store, and on into the next.

@@ -78,8 +78,8 @@ pub fn run(seed: u64, hours: u32) -> Report {
     world.calm_from = Instant(end.0 - 2 * HOUR - HOUR / 4);
     for index in 0..2 {
         let holder = world.new_holder();
-        let offset = world.between(0, HOUR);
-        world.nodes.push(node::Node::new(holder, offset, 0));
+        let (offset, forgets) = (world.between(0, HOUR), node::draw_forgets(&mut world));
+        world.nodes.push(node::Node::new(holder, offset, 0, forgets));
         node::start(&mut world, index);
     }
     for gate in 0..3 {

@@ -71,7 +71,8 @@ fn restart(world: &mut World, index: usize) {
     let (holder, life) = (world.new_holder(), world.nodes[index].life + 1);
     let offset = world.between(0, HOUR);
     let reaches_store = world.nodes[index].reaches_store;
-    let mut node = Node::new(holder, offset, life);
+    let forgets = node::draw_forgets(world);
+    let mut node = Node::new(holder, offset, life, forgets);
     node.reaches_store = reaches_store;
     world.nodes[index] = node;
     node::start(world, index);
@@ -82,6 +83,7 @@ fn fail(world: &mut World) {
         0 => {
             let gate = world.any_gate();
             verifier::crash(world, gate);
+            admin::revoke_in_use_within(world, SECOND);
         }
         1 => {
             let gate = world.any_gate();
@@ -91,12 +93,7 @@ fn fail(world: &mut World) {
             let index = world.any_node();
             die(world, index);
         }
-        3 => cut(world, |world| {
-            let index = world.any_node();
-            world.note(|| format!("node {index} is cut off from the store"));
-            world.nodes[index].reaches_store = false;
-            Box::new(move |world| world.nodes[index].reaches_store = true)
-        }),
+        3 => cut(world, cut_off_from_store),
         4 | 5 => cut(world, |world| {
             let (gate, index) = (world.any_gate(), world.any_node());
             world.note(|| format!("verifier {gate} is cut off from node {index}"));
@@ -107,6 +104,8 @@ fn fail(world: &mut World) {
             let gate = world.any_gate();
             world.note(|| format!("verifier {gate} is cut off"));
             world.gates[gate].reaches.fill(false);
+            let pause = world.between(SECOND, 2 * MINUTE);
+            world.after(pause, admin::revoke_in_use);
             Box::new(move |world| world.gates[gate].reaches.fill(true))
         }),
         7 => cut(world, |world| {
@@ -137,6 +136,23 @@ fn fail(world: &mut World) {
         }
         _ => world.trouble = u32::try_from(world.between(0, 150)).unwrap_or(0),
     }
+}
+
+/// A node can't reach the store, while a key in use is revoked; and maybe there are more changes meanwhile than
+/// the store keeps.
+fn cut_off_from_store(world: &mut World) -> Mend {
+    let index = world.any_node();
+    world.note(|| format!("node {index} is cut off from the store"));
+    world.nodes[index].reaches_store = false;
+    let pause = world.between(SECOND, MINUTE);
+    world.after(pause, admin::revoke_in_use);
+    Box::new(move |world| {
+        world.nodes[index].reaches_store = true;
+        if world.chance(500) {
+            world.note(|| "the store keeps no change any longer".into());
+            world.store.drop_changes();
+        }
+    })
 }
 
 fn die(world: &mut World, index: usize) {

@@ -44,6 +44,8 @@ pub(crate) struct Node {
     /// When the latest sign of life that was written was sent.
     heartbeat: Option<Elapsed>,
     cache: HashMap<KeyDigest, StoredKey>,
+    /// How likely it is, in thousandths, that its memory is empty when it looks at the feed.
+    forgets: u32,
     registered: BTreeMap<HolderId, Elapsed>,
 }
 
@@ -78,7 +80,7 @@ pub(crate) struct Page {
 pub(crate) type Answers = Option<Vec<Option<Answer>>>;
 
 impl Node {
-    pub(crate) fn new(holder: HolderId, clock_offset: i64, life: u32) -> Self {
+    pub(crate) fn new(holder: HolderId, clock_offset: i64, life: u32, forgets: u32) -> Self {
         Self {
             holder,
             life,
@@ -88,6 +90,7 @@ impl Node {
             follower: Follower::new(),
             heartbeat: None,
             cache: HashMap::new(),
+            forgets,
             registered: BTreeMap::new(),
         }
     }
@@ -96,6 +99,11 @@ impl Node {
         let heartbeat = Duration::from_micros(HEARTBEAT_KEPT.unsigned_abs());
         self.follower.is_confirmed(now) && self.heartbeat.is_some_and(|sent| now.since(sent) < heartbeat)
     }
+}
+
+/// How likely a node's memory is empty at a look at the feed: some have room for much, others for little.
+pub(crate) fn draw_forgets(world: &mut World) -> u32 {
+    if world.chance(500) { 200 } else { 5 }
 }
 
 /// Begins a node's life.
@@ -140,7 +148,7 @@ fn poll(world: &mut World, index: usize, life: u32) {
         return;
     }
     // Memory is bounded: what was in it may have to be read again at any time.
-    if world.chance(200) {
+    if world.chance(world.nodes[index].forgets) {
         world.nodes[index].cache.clear();
     }
     follow(world, index, |_| {});

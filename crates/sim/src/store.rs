@@ -155,6 +155,11 @@ impl Store {
         })
     }
 
+    /// Keeps none of the changes, as after more of them than are kept.
+    pub(crate) fn drop_changes(&mut self) {
+        self.changes.clear();
+    }
+
     fn lives(&self, account: AccountId, at: Instant) -> bool {
         self.keys.values().any(|key| key.account == account && at < key.ends)
     }

@@ -114,7 +114,9 @@ pub(crate) fn new(world: &mut World, life: u32, journal: BTreeMap<DebtId, u32>) 
 /// Begins a process's life.
 pub(crate) fn start(world: &mut World, gate: usize) {
     let life = world.gates[gate].life;
-    keep_polling(world, gate, life);
+    // Some are asked for something before they follow the feed.
+    let pause = if world.chance(300) { world.between(0, 2 * SECOND) } else { 0 };
+    world.after(pause, move |world| inside(world, gate, life, move |world| keep_polling(world, gate, life)));
     keep_sweeping(world, gate, life);
 }
 
