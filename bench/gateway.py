@@ -20,7 +20,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 # A key passes 100,000 times an hour at the most.
@@ -99,7 +99,7 @@ def process(command: list[str], log: Path, port: int) -> Iterator[int]:
         child.wait()
 
 
-def nginx(folder: Path, text: str, **ports: int) -> Iterator[int]:
+def nginx(folder: Path, text: str, **ports: int) -> AbstractContextManager[int]:
     folder.mkdir()
     config = folder / "nginx.conf"
     config.write_text(text.format(folder=folder, **ports))
@@ -161,6 +161,9 @@ def main() -> None:
         dev = [args.program, "dev", "--dir", str(home), "--listen", f"127.0.0.1:{ports['service']}",
                "--gateway-listen", f"127.0.0.1:{ports['unused']}"]
         stack.enter_context(process(dev, folder / "service.log", ports["service"]))
+        # It listens a moment before all is there.
+        while not (home / "api-key").exists():
+            time.sleep(0.05)
         token = (home / "admin-token").read_text().strip()
         config = folder / "hokusai.toml"
         config.write_text(ROUTES.format(upstream=ports["upstream"]))

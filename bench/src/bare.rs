@@ -15,24 +15,30 @@ const TABLE: &str = "(ID, record_id BLOB not null unique,
     received_at bigint not null, occurred_at bigint not null, key_id text not null, service_id text not null,
     endpoint text not null, model_id text, status_code bigint not null, response_micros bigint not null,
     predictions bigint not null, compute_ms bigint not null)";
-const INSERT_SQLITE: &str =
-    "insert into bare_records (record_id, received_at, occurred_at, key_id, service_id,
-        endpoint, model_id, status_code, response_micros, predictions, compute_ms)
-    select unhex(value ->> 0), value ->> 1, value ->> 1, value ->> 2, value ->> 3, value ->> 4, null,
-        value ->> 5, value ->> 6, value ->> 7, value ->> 8 from json_each($1)";
-const INSERT_POSTGRES: &str =
-    "insert into bare_records (record_id, received_at, occurred_at, key_id, service_id,
-        endpoint, model_id, status_code, response_micros, predictions, compute_ms)
-    select decode(value ->> 0, 'hex'), (value ->> 1)::bigint, (value ->> 1)::bigint, value ->> 2, value ->> 3,
-        value ->> 4, null, (value ->> 5)::bigint, (value ->> 6)::bigint, (value ->> 7)::bigint,
-        (value ->> 8)::bigint from jsonb_array_elements($1::jsonb)";
-const ONE_SQLITE: &str = "insert into bare_records (record_id, received_at, occurred_at, key_id, service_id,
-        endpoint, model_id, status_code, response_micros, predictions, compute_ms)
-    values (unhex($1), $2, $2, $3, $4, $5, null, $6, $7, $8, $9)";
-const ONE_POSTGRES: &str =
-    "insert into bare_records (record_id, received_at, occurred_at, key_id, service_id,
-        endpoint, model_id, status_code, response_micros, predictions, compute_ms)
-    values (decode($1, 'hex'), $2, $2, $3, $4, $5, null, $6, $7, $8, $9)";
+/// What the service says to insert records, said of the bare table. `$1` rows, or a column of each value.
+macro_rules! insert {
+    ($rows:literal) => {
+        concat!(
+            "insert into bare_records (record_id, received_at, occurred_at, key_id, service_id, endpoint,
+                model_id, status_code, response_micros, predictions, compute_ms) ",
+            $rows,
+            " on conflict (record_id) do nothing"
+        )
+    };
+}
+const INSERT_SQLITE: &str = insert!(
+    "select unhex(value ->> 0), value ->> 1, value ->> 1, value ->> 2, value ->> 3, value ->> 4, null,
+        value ->> 5, value ->> 6, value ->> 7, value ->> 8 from json_each($1) where true"
+);
+const INSERT_POSTGRES: &str = insert!(
+    "select t.record_id, t.at, t.at, t.key_id, t.service_id, t.endpoint, null, t.status_code, t.response_micros,
+        t.predictions, t.compute_ms
+     from unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+        $8::bigint[], $9::bigint[]) as t (record_id, at, key_id, service_id, endpoint, status_code,
+        response_micros, predictions, compute_ms)"
+);
+const ONE_SQLITE: &str = insert!("values (unhex($1), $2, $2, $3, $4, $5, null, $6, $7, $8, $9)");
+const ONE_POSTGRES: &str = insert!("values (decode($1, 'hex'), $2, $2, $3, $4, $5, null, $6, $7, $8, $9)");
 
 /// A row: id, instant, key, service, endpoint, status, response, predictions, computing.
 pub(crate) type Row = (String, i64, String, &'static str, String, i64, i64, i64, i64);
@@ -58,15 +64,30 @@ impl Bare {
         Ok(Self::Sqlite(connection))
     }
 
-    /// Inserts rows with one statement, in one transaction.
+    /// Inserts rows with one statement, in the order of their ids, in one transaction.
     pub(crate) async fn insert(&mut self, rows: &[Row]) -> anyhow::Result<()> {
-        let json = serde_json::to_string(rows)?;
+        let mut rows: Vec<&Row> = rows.iter().collect();
+        rows.sort_unstable_by_key(|row| &row.0);
         match self {
             Self::Sqlite(connection) => {
+                let json = serde_json::to_string(&rows)?;
                 sqlx::query(INSERT_SQLITE).bind(json).execute(connection).await?;
             }
             Self::Postgres(connection) => {
-                sqlx::query(INSERT_POSTGRES).bind(json).execute(connection).await?;
+                let id = |row: &&Row| Ok(u128::from_str_radix(&row.0, 16)?.to_be_bytes());
+                let ids = rows.iter().map(id).collect::<anyhow::Result<Vec<_>>>()?;
+                sqlx::query(INSERT_POSTGRES)
+                    .bind(ids.iter().map(<[u8; 16]>::as_slice).collect::<Vec<_>>())
+                    .bind(rows.iter().map(|row| row.1).collect::<Vec<_>>())
+                    .bind(rows.iter().map(|row| &*row.2).collect::<Vec<_>>())
+                    .bind(rows.iter().map(|row| row.3).collect::<Vec<_>>())
+                    .bind(rows.iter().map(|row| &*row.4).collect::<Vec<_>>())
+                    .bind(rows.iter().map(|row| row.5).collect::<Vec<_>>())
+                    .bind(rows.iter().map(|row| row.6).collect::<Vec<_>>())
+                    .bind(rows.iter().map(|row| row.7).collect::<Vec<_>>())
+                    .bind(rows.iter().map(|row| row.8).collect::<Vec<_>>())
+                    .execute(connection)
+                    .await?;
             }
         }
         Ok(())

@@ -71,8 +71,10 @@ impl Jobs {
         tasks.spawn(async move { follower.keep_following().await });
         let relay = engine.clone();
         tasks.spawn(async move { relay.keep_asking_for_first_units().await });
-        let recorder = engine.clone();
-        tasks.spawn(async move { recorder.keep_recording().await });
+        for _ in 0..engine.recorders() {
+            let recorder = engine.clone();
+            tasks.spawn(async move { recorder.keep_recording().await });
+        }
         every(&mut tasks, &engine, COUNTS, "handing counts in", |engine| async move {
             engine.hand_counts_in().await
         });

@@ -17,7 +17,7 @@ const MOST_WAITING: usize = 20_000;
 /// Records of one source that may wait; one report may in any case.
 const MOST_OF_ONE: usize = 10_000;
 /// Records that reports may have together to share a transaction. What has more has one of its own.
-const ENOUGH: usize = 2000;
+const ENOUGH: usize = 5000;
 
 /// Where a report comes from: what comes from one place has one share of what may wait.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +53,8 @@ pub(crate) struct Waiting {
 struct Queue {
     waiting: VecDeque<Waiting>,
     records: usize,
+    /// Records that are being written.
+    under_way: usize,
     /// Records of each source that has any.
     shares: HashMap<Source, usize>,
     added: u64,
@@ -71,15 +73,25 @@ impl Reports {
         lock(&self.queue).withdraw(number)
     }
 
-    /// Waits for reports; gives those that the next transaction takes.
+    /// Waits for reports; gives those that the next transaction takes, which [`Reports::written`] must be
+    /// told of. While another transaction is under way it waits for as many records as that one has: the
+    /// other holds sums that this one needs too, and the more share a transaction, the less work they are.
     pub(crate) async fn next(&self) -> Vec<Waiting> {
         loop {
-            let some = lock(&self.queue).take();
+            let some = lock(&self.queue).take_in_turn();
             if !some.is_empty() {
+                // What is left may be enough for another recorder, whose bell rang for these.
+                self.bell.notify_one();
                 return some;
             }
             self.bell.notified().await;
         }
+    }
+
+    /// A transaction of so many records has ended.
+    pub(crate) fn written(&self, records: usize) {
+        lock(&self.queue).under_way -= records;
+        self.bell.notify_one();
     }
 
     /// How many records wait.
@@ -113,7 +125,17 @@ impl Queue {
         true
     }
 
-    /// What the next transaction takes: one report, or several small ones that hold no record in common. So
+    /// What the next transaction takes, unless it had better wait.
+    fn take_in_turn(&mut self) -> Vec<Waiting> {
+        if self.records < self.under_way {
+            return Vec::new();
+        }
+        let some = self.take();
+        self.under_way += some.iter().map(|waiting| waiting.report.records.len()).sum::<usize>();
+        some
+    }
+
+    /// What a transaction takes: one report, or several small ones that hold no record in common. So
     /// what becomes of one does not depend on another.
     fn take(&mut self) -> Vec<Waiting> {
         let (mut some, mut ids, mut records) = (Vec::new(), HashSet::new(), 0);
@@ -193,6 +215,21 @@ mod tests {
         }
         let taken = [2, 1, 1, 1, 1, 0].map(|_| queue.take().len());
         assert_eq!(taken, [2, 1, 1, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_second_transaction_waits_for_as_many_records_as_the_first_has() {
+        let mut queue = Queue::default();
+        add(&mut queue, "ada", many(1, 3)).unwrap();
+        assert_eq!(queue.take_in_turn().len(), 1);
+        add(&mut queue, "ada", many(2, 2)).unwrap();
+        assert!(queue.take_in_turn().is_empty());
+        add(&mut queue, "bob", many(3, 1)).unwrap();
+        assert_eq!((queue.take_in_turn().len(), queue.under_way), (2, 6));
+        add(&mut queue, "bob", many(4, 5)).unwrap();
+        assert!(queue.take_in_turn().is_empty());
+        queue.under_way -= 3;
+        assert_eq!(queue.take_in_turn().len(), 1, "the first has ended");
     }
 
     #[test]

@@ -19,6 +19,8 @@ use crate::reports::Source;
 
 /// How long a report waits for its transaction to begin.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// With so many connections, two of them may record.
+const ENOUGH_CONNECTIONS: u32 = 8;
 
 /// What was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +60,22 @@ impl Engine {
         }
     }
 
+    /// How many transactions may be under way at once. Where writers meet at rows, one inserts its records
+    /// while another adds to the sums; who has few connections keeps them for others.
+    pub(crate) fn recorders(&self) -> usize {
+        if self.store.is_shared() && self.store.read_connections() >= ENOUGH_CONNECTIONS { 2 } else { 1 }
+    }
+
     /// Writes reports, one transaction after the other, for as long as the engine lives.
     pub(crate) async fn keep_recording(&self) {
         loop {
             let some = self.reports.next().await;
             let reports: Vec<&Report> = some.iter().map(|waiting| &waiting.report).collect();
+            let records = reports.iter().map(|report| report.records.len()).sum();
             let days = self.options.usage_retention_days;
-            match self.store.record_usage(&reports, &self.options.plans, days).await {
+            let recorded = self.store.record_usage(&reports, &self.options.plans, days).await;
+            self.reports.written(records);
+            match recorded {
                 Ok(outcomes) => {
                     metrics::counter!("hokusai_usage_commits_total").increment(1);
                     for (waiting, outcome) in some.into_iter().zip(outcomes) {

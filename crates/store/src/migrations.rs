@@ -6,37 +6,43 @@ use sqlx::{PgPool, SqlSafeStr as _, SqlitePool};
 
 use crate::OpenError;
 
+/// A step's place in the history is its number, which its file begins with.
+struct Step {
+    number: i64,
+    name: &'static str,
+    sql: &'static str,
+}
+
 macro_rules! history {
-    ($database:literal: $($number:literal $name:literal),* $(,)?) => {
-        vec![$((
-            $number,
-            $name,
-            include_str!(concat!("../migrations/", $database, "/000", stringify!($number), "_", $name, ".sql")),
-        )),*]
+    ($database:literal: $($file:literal),* $(,)?) => {
+        (1..).zip([$(($file, include_str!(concat!("../migrations/", $database, "/", $file, ".sql")))),*])
+            .map(|(number, (file, sql))| Step { number, name: &file["0000_".len()..], sql })
+            .collect()
     };
 }
 
 macro_rules! histories {
     ($($entry:tt)*) => {
-        fn sqlite() -> Vec<(i64, &'static str, &'static str)> {
+        fn sqlite() -> Vec<Step> {
             history!("sqlite": $($entry)*)
         }
-        fn postgres() -> Vec<(i64, &'static str, &'static str)> {
+        fn postgres() -> Vec<Step> {
             history!("postgres": $($entry)*)
         }
     };
 }
 
 histories!(
-    1 "authority",
-    2 "keys",
-    3 "allotments",
-    4 "admin_tokens",
-    5 "audit",
-    6 "usage",
-    7 "audit_reading",
-    8 "verifiers",
-    9 "models",
+    "0001_authority",
+    "0002_keys",
+    "0003_allotments",
+    "0004_admin_tokens",
+    "0005_audit",
+    "0006_usage",
+    "0007_audit_reading",
+    "0008_verifiers",
+    "0009_models",
+    "0010_usage_sums",
 );
 
 pub(crate) async fn on_sqlite(pool: &SqlitePool) -> Result<(), OpenError> {
@@ -56,7 +62,7 @@ pub(crate) async fn on_postgres(pool: &PgPool) -> Result<(), OpenError> {
 
 /// Refuses a schema that is not the one that this program knows. `applied` are the steps that were taken.
 pub(crate) fn check(applied: &[i64]) -> Result<(), OpenError> {
-    let steps: Vec<i64> = sqlite().into_iter().map(|(number, ..)| number).collect();
+    let steps: Vec<i64> = sqlite().iter().map(|step| step.number).collect();
     let known = steps.iter().copied().max().unwrap_or(0);
     let found = applied.iter().copied().max().unwrap_or(0);
     if found > known {
@@ -66,8 +72,8 @@ pub(crate) fn check(applied: &[i64]) -> Result<(), OpenError> {
     if is_whole { Ok(()) } else { Err(OpenError::OlderSchema { found, known }) }
 }
 
-fn migrator(history: Vec<(i64, &'static str, &'static str)>) -> Migrator {
-    let migrations = history.into_iter().map(|(number, name, sql)| {
+fn migrator(history: Vec<Step>) -> Migrator {
+    let migrations = history.into_iter().map(|Step { number, name, sql }| {
         Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
     Migrator::with_migrations(migrations.collect())

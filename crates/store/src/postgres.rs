@@ -14,6 +14,7 @@ pub(crate) use crate::billing::on_postgres as billing;
 pub(crate) use crate::keys::on_postgres as keys;
 pub(crate) use crate::models::on_postgres as models;
 pub(crate) use crate::tokens::on_postgres as tokens;
+pub(crate) use crate::usage::columns::for_postgres as arguments;
 pub(crate) use crate::usage::horizon::on_postgres as usage_horizon;
 pub(crate) use crate::usage::sums::on_postgres as usage_sums;
 

@@ -26,6 +26,7 @@ pub(crate) use crate::billing::on_sqlite as billing;
 pub(crate) use crate::keys::on_sqlite as keys;
 pub(crate) use crate::models::on_sqlite as models;
 pub(crate) use crate::tokens::on_sqlite as tokens;
+pub(crate) use crate::usage::columns::for_sqlite as arguments;
 pub(crate) use crate::usage::horizon::on_sqlite as usage_horizon;
 pub(crate) use crate::usage::sums::on_sqlite as usage_sums;
 

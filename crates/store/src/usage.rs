@@ -3,6 +3,7 @@
 //! Every transaction writes in one order: records, then months, hours, days and endpoints, each sorted by
 //! what finds its rows. So two nodes never wait for each other in a circle.
 
+pub(crate) mod columns;
 pub(crate) mod horizon;
 mod ingest;
 mod intake;

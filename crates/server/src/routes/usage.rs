@@ -156,9 +156,10 @@ pub(crate) async fn stats(
     let month = period(&app, &query)?;
     let by = query.get("by", group_by)?;
     let found = |error| not_found_as_key(error);
-    let totals = app.engine.key_usage(&actor, key, month, GroupBy::Nothing).await.map_err(found)?;
-    let totals = totals.into_iter().next().map(|group| group.totals).unwrap_or_default();
     let endpoints = app.engine.key_usage(&actor, key, month, GroupBy::Endpoint).await.map_err(found)?;
+    // Each record is in the sum of one endpoint, so they make up the whole; and it fits what is told of them.
+    let mut totals = Totals::default();
+    endpoints.iter().for_each(|group| totals += group.totals);
     let top = endpoints.iter().take(TOP_ENDPOINTS);
     let top_endpoints = top
         .map(|group| EndpointCount { endpoint: group.name.clone(), count: group.totals.requests })

@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use hokusai_core::billing::Plans;
 use hokusai_core::id::{AccountId, KeyId};
-use hokusai_core::usage::{Kept, Record, RecordId};
+use hokusai_core::usage::{Kept, RecordId};
 
 use crate::StoreError;
 use crate::database::both;
 use crate::keys::damaged;
+use crate::usage::columns::Columns;
 use crate::usage::intake::{Intake, Owner, Row};
 use crate::usage::{Recorded, Remembered, Report, sums};
 
@@ -20,7 +21,7 @@ macro_rules! owners {
 }
 const OWNERS_SQLITE: &str = owners!("(select value from json_each($1))");
 const OWNERS_POSTGRES: &str = owners!("(select value from json_array_elements_text($1::json))");
-/// `$1` now, `$2` records.
+/// `$1` now, then records.
 macro_rules! insert_records {
     (sqlite $(, $returning:literal)?) => {
         insert_records!(
@@ -31,9 +32,11 @@ macro_rules! insert_records {
     };
     (postgres $(, $returning:literal)?) => {
         insert_records!(
-            "select decode(value ->> 0, 'hex'), $1, (value ->> 1)::bigint, value ->> 2, value ->> 3, value ->> 4,
-                value ->> 5, (value ->> 6)::bigint, (value ->> 7)::bigint, (value ->> 8)::bigint,
-                (value ->> 9)::bigint from jsonb_array_elements($2::jsonb)"
+            "select t.record_id, $1, t.occurred_at, t.key_id, t.service_id, t.endpoint, t.model_id, t.status_code,
+                t.response_micros, t.predictions, t.compute_ms
+             from unnest($2::bytea[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
+                $9::bigint[], $10::bigint[], $11::bigint[]) as t (record_id, occurred_at, key_id, service_id,
+                endpoint, model_id, status_code, response_micros, predictions, compute_ms)"
             $(, $returning)?
         )
     };
@@ -57,21 +60,19 @@ const DELETE_SQLITE: &str =
 const DELETE_POSTGRES: &str = "delete from usage_records
     where record_id in (select decode(value, 'hex') from json_array_elements_text($1::json))";
 
-/// A record as a row of a JSON array.
-fn row_json<'a>(row: &'a Row<'_>) -> impl serde::Serialize + use<'a> {
-    let record: &'a Record = row.record;
-    (
-        record.id.to_string(),
-        row.at.0,
-        record.key.to_string(),
-        row.service(),
-        &*record.endpoint,
-        record.model_id.as_deref(),
-        record.status_code,
-        record.response_micros,
-        record.predictions,
-        record.compute_ms,
-    )
+/// The records, as the statement takes them.
+fn columns<'a>(rows: &[Row<'a>]) -> Columns<'a> {
+    Columns::default()
+        .records(rows.iter().map(|row| row.record.id))
+        .numbers(rows.iter().map(|row| row.at.0))
+        .texts(rows.iter().map(|row| row.record.key.to_string()))
+        .texts(rows.iter().map(Row::service))
+        .texts(rows.iter().map(|row| &*row.record.endpoint))
+        .names(rows.iter().map(|row| row.record.model_id.as_deref()))
+        .numbers(rows.iter().map(|row| row.record.status_code.into()))
+        .numbers(rows.iter().map(|row| row.record.response_micros))
+        .numbers(rows.iter().map(|row| row.record.predictions))
+        .numbers(rows.iter().map(|row| row.record.compute_ms))
 }
 
 both! {
@@ -154,9 +155,9 @@ both! {
 
     /// Inserts the records in the order of their ids; says how many were not there.
     async fn insert(tx: &mut here::Connection, intake: &Intake<'_>) -> Result<u64, StoreError> {
-        let rows: Vec<_> = intake.rows.iter().map(row_json).collect();
-        let insert = sqlx::query(here::either(INSERT_SQLITE, INSERT_POSTGRES));
-        Ok(insert.bind(intake.now.0).bind(sums::json(&rows)).execute(tx).await?.rows_affected())
+        let records = here::arguments(&[intake.now.0], columns(&intake.rows))?;
+        let insert = sqlx::query_with(here::either(INSERT_SQLITE, INSERT_POSTGRES), records);
+        Ok(insert.execute(tx).await?.rows_affected())
     }
 
     /// The same, but says which.
@@ -164,13 +165,9 @@ both! {
         tx: &mut here::Connection,
         intake: &Intake<'_>,
     ) -> Result<HashSet<RecordId>, StoreError> {
-        let rows: Vec<_> = intake.rows.iter().map(row_json).collect();
-        let new: Vec<Vec<u8>> =
-            sqlx::query_scalar(here::either(INSERT_AND_TELL_SQLITE, INSERT_AND_TELL_POSTGRES))
-                .bind(intake.now.0)
-                .bind(sums::json(&rows))
-                .fetch_all(tx)
-                .await?;
+        let records = here::arguments(&[intake.now.0], columns(&intake.rows))?;
+        let insert = here::either(INSERT_AND_TELL_SQLITE, INSERT_AND_TELL_POSTGRES);
+        let new: Vec<Vec<u8>> = sqlx::query_scalar_with(insert, records).fetch_all(tx).await?;
         let id = |bytes: &Vec<u8>| RecordId::from_bytes(bytes).ok_or(StoreError::Damaged { what: "record" });
         new.iter().map(id).collect()
     }

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use hokusai_core::calendar::{Day, Month};
 use hokusai_core::id::{AccountId, KeyId};
 use hokusai_core::time::Hour;
-use hokusai_core::usage::Totals;
 use quick_cache::sync::Cache;
 use serde::Serialize;
 
@@ -13,9 +12,10 @@ use crate::StoreError;
 use crate::database::both;
 use crate::keys::damaged;
 use crate::usage::KnownEndpoint;
+use crate::usage::columns::Columns;
 use crate::usage::intake::{EndpointKey, Sums, fold_others};
 
-/// `$1` rows: three values that find a row, and five to add.
+/// Rows: three values that find one, and five to add.
 macro_rules! add_sums {
     ($table:literal, $keys:literal, $rows:literal) => {
         concat!(
@@ -52,18 +52,16 @@ macro_rules! add_sums {
         add_sums!(
             $table,
             $keys,
-            "select value ->> 0, (value ->> 1)::bigint, value ->> 2, (value ->> 3)::bigint, (value ->> 4)::bigint,
-                (value ->> 5)::bigint, (value ->> 6)::bigint, (value ->> 7)::bigint
-             from jsonb_array_elements($1::jsonb)"
+            "select * from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[],
+                $6::bigint[], $7::bigint[], $8::bigint[])"
         )
     };
     (number_text_text: $table:literal, $keys:literal) => {
         add_sums!(
             $table,
             $keys,
-            "select (value ->> 0)::bigint, value ->> 1, value ->> 2, (value ->> 3)::bigint, (value ->> 4)::bigint,
-                (value ->> 5)::bigint, (value ->> 6)::bigint, (value ->> 7)::bigint
-             from jsonb_array_elements($1::jsonb)"
+            "select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[],
+                $6::bigint[], $7::bigint[], $8::bigint[])"
         )
     };
 }
@@ -74,7 +72,7 @@ const DAYS_POSTGRES: &str = add_sums!(number_text_text: "usage_days", "day, user
 const ENDPOINTS_SQLITE: &str = add_sums!(sqlite: "usage_endpoints", "key_id, month, endpoint");
 const ENDPOINTS_POSTGRES: &str = add_sums!(text_number_text: "usage_endpoints", "key_id, month, endpoint");
 
-/// `$1` rows: account, month, and three values to add.
+/// Rows: account, month, and three values to add.
 macro_rules! add_months {
     ($rows:literal) => {
         concat!(
@@ -89,10 +87,8 @@ macro_rules! add_months {
 const MONTHS_SQLITE: &str = add_months!(
     "select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each($1) where true"
 );
-const MONTHS_POSTGRES: &str = add_months!(
-    "select value ->> 0, (value ->> 1)::bigint, (value ->> 2)::bigint, (value ->> 3)::bigint,
-        (value ->> 4)::bigint from jsonb_array_elements($1::jsonb)"
-);
+const MONTHS_POSTGRES: &str =
+    add_months!("select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])");
 
 /// Those that have no row yet, by their places. `$1` rows: key, month, endpoint.
 const UNKNOWN_SQLITE: &str = "select wanted.key from json_each($1) as wanted where not exists
@@ -120,8 +116,13 @@ pub(super) fn json(rows: &impl Serialize) -> String {
     serde_json::to_string(rows).expect("texts and numbers can be written as JSON")
 }
 
-fn sum_json<A: Serialize, B: Serialize, C: Serialize>(a: A, b: B, c: C, sum: &Totals) -> impl Serialize {
-    (a, b, c, sum.requests, sum.errors, sum.predictions, sum.compute_ms, sum.response_micros)
+/// What is added, after the columns that find the rows.
+fn adding<'a, K>(find: Columns<'a>, sums: &Sums<K>) -> Columns<'a> {
+    find.numbers(sums.values().map(|sum| sum.requests))
+        .numbers(sums.values().map(|sum| sum.errors))
+        .numbers(sums.values().map(|sum| sum.predictions))
+        .numbers(sums.values().map(|sum| sum.compute_ms))
+        .numbers(sums.values().map(|sum| sum.response_micros))
 }
 
 both! {
@@ -129,34 +130,35 @@ both! {
         tx: &mut here::Connection,
         sums: &Sums<(AccountId, Month)>,
     ) -> Result<(), StoreError> {
-        let rows: Vec<_> = sums
-            .iter()
-            .map(|((account, month), sum)| {
-                (account.to_string(), month.0, sum.requests, sum.predictions, sum.compute_ms)
-            })
-            .collect();
-        sqlx::query(here::either(MONTHS_SQLITE, MONTHS_POSTGRES)).bind(json(&rows)).execute(tx).await?;
-        Ok(())
+        let rows = Columns::default()
+            .texts(sums.keys().map(|(account, _)| account.to_string()))
+            .numbers(sums.keys().map(|(_, month)| month.0))
+            .numbers(sums.values().map(|sum| sum.requests))
+            .numbers(sums.values().map(|sum| sum.predictions))
+            .numbers(sums.values().map(|sum| sum.compute_ms));
+        add(tx, here::either(MONTHS_SQLITE, MONTHS_POSTGRES), rows).await
     }
 
     pub(crate) async fn add_hours(
         tx: &mut here::Connection,
         sums: &Sums<(Hour, KeyId, &str)>,
     ) -> Result<(), StoreError> {
-        let rows: Vec<_> =
-            sums.iter().map(|((hour, key, service), sum)| sum_json(hour.0, key.to_string(), *service, sum)).collect();
-        sqlx::query(here::either(HOURS_SQLITE, HOURS_POSTGRES)).bind(json(&rows)).execute(tx).await?;
-        Ok(())
+        let find = Columns::default()
+            .numbers(sums.keys().map(|(hour, _, _)| hour.0))
+            .texts(sums.keys().map(|(_, key, _)| key.to_string()))
+            .texts(sums.keys().map(|(_, _, service)| *service));
+        add(tx, here::either(HOURS_SQLITE, HOURS_POSTGRES), adding(find, sums)).await
     }
 
     pub(crate) async fn add_days(
         tx: &mut here::Connection,
         sums: &Sums<(Day, &str, &str)>,
     ) -> Result<(), StoreError> {
-        let rows: Vec<_> =
-            sums.iter().map(|((day, user, service), sum)| sum_json(day.0, *user, *service, sum)).collect();
-        sqlx::query(here::either(DAYS_SQLITE, DAYS_POSTGRES)).bind(json(&rows)).execute(tx).await?;
-        Ok(())
+        let find = Columns::default()
+            .numbers(sums.keys().map(|(day, _, _)| day.0))
+            .texts(sums.keys().map(|(_, user, _)| *user))
+            .texts(sums.keys().map(|(_, _, service)| *service));
+        add(tx, here::either(DAYS_SQLITE, DAYS_POSTGRES), adding(find, sums)).await
     }
 
     pub(crate) async fn add_endpoints(
@@ -167,12 +169,19 @@ both! {
         let unknown = unknown_endpoints(tx, known, &sums).await?;
         let counts = endpoint_counts(tx, &unknown).await?;
         let sums = fold_others(sums, &unknown, counts);
-        let rows: Vec<_> = sums
-            .iter()
-            .map(|((key, month, endpoint), sum)| sum_json(key.to_string(), month.0, *endpoint, sum))
-            .collect();
-        sqlx::query(here::either(ENDPOINTS_SQLITE, ENDPOINTS_POSTGRES)).bind(json(&rows)).execute(tx).await?;
-        sums.keys().for_each(|endpoint| known.insert(owned(endpoint), ()));
+        let find = Columns::default()
+            .texts(sums.keys().map(|(key, _, _)| key.to_string()))
+            .numbers(sums.keys().map(|(_, month, _)| month.0))
+            .texts(sums.keys().map(|(_, _, endpoint)| *endpoint));
+        add(tx, here::either(ENDPOINTS_SQLITE, ENDPOINTS_POSTGRES), adding(find, &sums)).await?;
+        sums.keys().filter(|endpoint| known.get(&owned(endpoint)).is_none()).for_each(|endpoint| {
+            known.insert(owned(endpoint), ());
+        });
+        Ok(())
+    }
+
+    async fn add(tx: &mut here::Connection, text: &'static str, rows: Columns<'_>) -> Result<(), StoreError> {
+        sqlx::query_with(text, here::arguments(&[], rows)?).execute(tx).await?;
         Ok(())
     }
 

@@ -56,7 +56,7 @@ facts! {
             .await;
         let place = store.shut().await;
         let refused = Store::open(&place.options()).await;
-        assert!(matches!(refused, Err(OpenError::NewerSchema { found: 9999, known: 9 })), "{refused:?}");
+        assert!(matches!(refused, Err(OpenError::NewerSchema { found: 9999, known: 10 })), "{refused:?}");
         let mut connection = place.connect().await;
         assert_eq!(connection.number("select count(*) from _sqlx_migrations").await, 10);
     }

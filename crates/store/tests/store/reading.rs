@@ -45,20 +45,20 @@ facts! {
             )
             .await;
         let error = refused(&store.place).await;
-        assert!(matches!(error, OpenError::NewerSchema { found: 9999, known: 9 }), "{error:?}");
+        assert!(matches!(error, OpenError::NewerSchema { found: 9999, known: 10 }), "{error:?}");
     }
 
     async fn an_older_schema_is_not_read_and_left_alone(store: TestStore) {
-        store.execute("delete from _sqlx_migrations where version = 9").await;
+        store.execute("delete from _sqlx_migrations where version = 10").await;
         let error = refused(&store.place).await;
-        assert!(matches!(error, OpenError::OlderSchema { known: 9, .. }), "{error:?}");
-        assert_eq!(store.number("select count(*) from _sqlx_migrations where version = 9").await, 0);
+        assert!(matches!(error, OpenError::OlderSchema { known: 10, .. }), "{error:?}");
+        assert_eq!(store.number("select count(*) from _sqlx_migrations where version = 10").await, 0);
     }
 
     async fn a_schema_that_lacks_a_step_is_not_read(store: TestStore) {
         store.execute("delete from _sqlx_migrations where version = 4").await;
         let error = refused(&store.place).await;
-        assert!(matches!(error, OpenError::OlderSchema { found: 9, known: 9 }), "{error:?}");
+        assert!(matches!(error, OpenError::OlderSchema { found: 10, known: 10 }), "{error:?}");
     }
 }
 
@@ -114,7 +114,7 @@ alone! { on_sqlite:
     async fn an_empty_file_has_no_schema(place: Place) {
         fs::write(place.file(), "").unwrap();
         let error = refused(&place).await;
-        assert!(matches!(error, OpenError::OlderSchema { found: 0, known: 9 }), "{error:?}");
+        assert!(matches!(error, OpenError::OlderSchema { found: 0, known: 10 }), "{error:?}");
     }
 
     async fn a_file_that_is_no_database_is_not_read(place: Place) {
