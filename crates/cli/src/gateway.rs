@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use hokusai_client::{Client, Secret, Verifier};
-use hokusai_gateway::{Fault, Gateway, GatewayOptions, RouteTable, Surroundings};
+use hokusai_gateway::{Fault, Gateway, GatewayOptions, Mlflow, RouteTable, Surroundings};
 use hokusai_http::{Exposition, Listener};
 
 use crate::failure::Failure;
@@ -31,7 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(4);
 pub(crate) fn routes(settings: &GatewaySettings, file: Option<&ConfigFile>) -> Result<RouteTable, Failure> {
     let Some(file) = file else { return Ok(RouteTable::default()) };
     let listen = settings.listen.unwrap_or(DEFAULT_LISTEN);
-    let surroundings = Surroundings { listen, services: services(file) };
+    let has_mlflow = settings.mlflow_url.is_some();
+    let surroundings = Surroundings { listen, services: services(file), has_mlflow };
     RouteTable::read(&file.text, &surroundings).map_err(|faults| told(&file.path, &faults))
 }
 
@@ -141,8 +142,18 @@ pub(crate) fn options(settings: &GatewaySettings) -> Result<GatewayOptions, Fail
         metrics_networks: Settings::blocks("metrics_networks", settings.metrics_networks.as_ref())?,
         is_tls: settings.tls_certificate.is_some() || settings.behind_tls_proxy.unwrap_or(false),
         allowed_hosts: Vec::new(),
+        mlflow: mlflow(settings)?,
         version: (env!("CARGO_PKG_VERSION").into(), env!("HOKUSAI_COMMIT").into()),
     })
+}
+
+/// The MLflow server behind the gateway, if there is one.
+fn mlflow(settings: &GatewaySettings) -> Result<Option<Mlflow>, Failure> {
+    let Some(url) = &settings.mlflow_url else { return Ok(None) };
+    let listen = settings.listen.unwrap_or(DEFAULT_LISTEN);
+    let made = Mlflow::at(url, listen, settings.mlflow_admin.unwrap_or(false));
+    let hint = "name the MLflow server, such as http://127.0.0.1:5000";
+    made.map(Some).map_err(|(what, _)| Failure::wrong_use(format!("mlflow_url: {what}"), hint))
 }
 
 /// Serves until `stop`, then finishes what is in flight, and tells the service what it does not know yet.

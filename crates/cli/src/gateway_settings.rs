@@ -57,6 +57,12 @@ pub(crate) struct GatewaySettings {
     /// Send keys and the service token over plain http to another machine, where anybody in between can read them
     #[arg(long, env = "HOKUSAI_GATEWAY_ALLOW_PLAIN_HTTP", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) allow_plain_http: Option<bool>,
+    /// MLflow server behind the gateway
+    #[arg(long, env = "HOKUSAI_GATEWAY_MLFLOW_URL", value_name = "URL")]
+    pub(crate) mlflow_url: Option<String>,
+    /// Pass what makes that server itself do something, too: to keys with mlflow:admin
+    #[arg(long, env = "HOKUSAI_GATEWAY_MLFLOW_ADMIN", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) mlflow_admin: Option<bool>,
     /// What to log, such as info, warn or hokusai=debug [default: info]
     #[arg(long, env = "HOKUSAI_GATEWAY_LOG", value_name = "FILTER")]
     pub(crate) log: Option<String>,
@@ -90,7 +96,8 @@ impl GatewaySettingsArgs {
         let settings = first_set!(
             GatewaySettings, typed, written: listen, auth_service, service_token_file, journal,
             validation_ttl_seconds, cached_keys, lookups_per_second, tls_certificate, tls_key, behind_tls_proxy,
-            trusted_proxies, metrics_networks, max_connections, allow_plain_http, log, log_format, routes, scopes,
+            trusted_proxies, metrics_networks, max_connections, allow_plain_http,
+            mlflow_url, mlflow_admin, log, log_format, routes, scopes,
         );
         Ok((settings, file))
     }

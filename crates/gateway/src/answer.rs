@@ -7,6 +7,7 @@ use hokusai_http::{REQUEST_ID, add_security_headers};
 use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WARNING, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
+use serde_json::Value;
 
 use crate::body::AnswerBody;
 use crate::forward::drop_between_neighbours;
@@ -23,8 +24,8 @@ const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 struct OfOurOwn;
 
 /// The answer to a request that does not pass.
-pub(crate) fn denied(denial: &Denial) -> Response<AnswerBody> {
-    let mut response = json(denial.status, denial.body().to_string());
+pub(crate) fn denied(denial: &Denial, body: &Value) -> Response<AnswerBody> {
+    let mut response = json(denial.status, body.to_string());
     let headers = response.headers_mut();
     if let Some(seconds) = denial.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

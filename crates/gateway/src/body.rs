@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
+use crate::routes::Limits;
 use crate::upstream::Lease;
 
 /// Why the body of a request does not go on.
@@ -39,9 +40,14 @@ pub(crate) struct Progress {
 }
 
 /// The body of a request, on its way upstream.
-pub(crate) struct Upload(Option<Box<Uploading>>);
+pub(crate) enum Upload {
+    /// One that was read before it goes on; or none.
+    Whole(Option<Bytes>),
+    /// One that comes from the client.
+    Streamed(Box<Uploading>),
+}
 
-struct Uploading {
+pub(crate) struct Uploading {
     body: Incoming,
     idle: Idle,
     /// How many more bytes may come.
@@ -93,17 +99,19 @@ impl Progress {
 }
 
 impl Upload {
-    /// A body that is empty, or is known to have nothing more.
-    pub(crate) fn empty() -> Self {
-        Self(None)
+    /// The body of a request as it comes, within bounds; and how it goes, if there is one.
+    pub(crate) fn of(body: Incoming, limits: Limits) -> (Self, Option<Arc<Progress>>) {
+        if body.is_end_stream() {
+            return (Self::Whole(None), None);
+        }
+        let progress = Arc::<Progress>::default();
+        let idle = Idle { longest: limits.idle, alarm: None };
+        let uploading = Uploading { body, idle, left: limits.body, progress: progress.clone() };
+        (Self::Streamed(Box::new(uploading)), Some(progress))
     }
 
-    /// A body of at most `limit` bytes, whose client may be silent for `idle`.
-    pub(crate) fn new(body: Incoming, limit: Option<u64>, idle: Duration) -> (Self, Arc<Progress>) {
-        let progress = Arc::<Progress>::default();
-        let idle = Idle { longest: idle, alarm: None };
-        let uploading = Uploading { body, idle, left: limit, progress: progress.clone() };
-        (Self(Some(Box::new(uploading))), progress)
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self::Whole((!bytes.is_empty()).then_some(bytes))
     }
 }
 
@@ -115,39 +123,53 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadFault>>> {
-        let Some(uploading) = self.0.as_deref_mut() else { return Poll::Ready(None) };
-        let polled = Pin::new(&mut uploading.body).poll_frame(cx);
-        let progress = &uploading.progress;
+        match &mut *self {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Streamed(uploading) => uploading.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Streamed(uploading) => uploading.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Streamed(uploading) => uploading.body.size_hint(),
+        }
+    }
+}
+
+impl Uploading {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadFault>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let progress = &self.progress;
         progress.waits_for_client.store(polled.is_pending(), Ordering::Relaxed);
         let frame = match polled {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
-                ready!(uploading.idle.poll(cx));
+                ready!(self.idle.poll(cx));
                 return Poll::Ready(Some(Err(progress.fail(UploadFault::Stalled))));
             }
         };
-        uploading.idle.alarm = None;
+        self.idle.alarm = None;
         progress.pieces.fetch_add(1, Ordering::Relaxed);
         let frame = match frame {
             None => return Poll::Ready(None),
             Some(Ok(frame)) => frame,
             Some(Err(_)) => return Poll::Ready(Some(Err(progress.fail(UploadFault::BrokenOff)))),
         };
-        if let (Some(left), Some(data)) = (uploading.left.as_mut(), frame.data_ref()) {
+        if let (Some(left), Some(data)) = (self.left.as_mut(), frame.data_ref()) {
             match left.checked_sub(data.len() as u64) {
                 Some(rest) => *left = rest,
                 None => return Poll::Ready(Some(Err(progress.fail(UploadFault::TooLarge)))),
             }
         }
         Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.as_deref().is_none_or(|uploading| uploading.body.is_end_stream())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.as_deref().map_or_else(|| SizeHint::with_exact(0), |uploading| uploading.body.size_hint())
     }
 }
 

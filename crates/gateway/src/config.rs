@@ -11,6 +11,7 @@ use hokusai_client::Scope;
 use toml::de::DeTable;
 use url::Url;
 
+use crate::mlflow;
 use crate::path::{canonical, is_plain};
 use crate::routes::{Limits, MODELS, OWN_PATHS, Route, Routes, leads};
 use crate::traffic::Traffic;
@@ -20,8 +21,9 @@ use table::{Place, Reading};
 /// The most routes.
 const MOST_ROUTES: usize = 1000;
 /// Scopes that are in use without being named.
-const KNOWN_SCOPES: [&str; 6] =
-    ["model:read", "model:write", "mlflow:access", "mlflow:read", "mlflow:write", "predict"];
+const KNOWN_SCOPES: [&str; 7] =
+    ["model:read", "model:write", "mlflow:access", "mlflow:read", "mlflow:write", "mlflow:admin", "predict"];
+const UPSTREAM_HINT: &str = r#"write it like upstream = "http://127.0.0.1:9000""#;
 const DEFAULT_BODY: u64 = 100 * 1024 * 1024;
 const FIELDS: [&str; 13] = [
     "prefix",
@@ -57,6 +59,8 @@ pub struct Surroundings {
     pub listen: SocketAddr,
     /// The services that keys can be for, if they are known.
     pub services: Option<Vec<String>>,
+    /// Whether MLflow is behind the gateway, so that no route takes its paths.
+    pub has_mlflow: bool,
 }
 
 /// A route as people see it.
@@ -192,6 +196,11 @@ impl Reader<'_> {
             reading.fault(at, format!("the prefix {text} can't be matched"), hint);
             return None;
         }
+        if let Some(mlflow) = mlflow::claims(prefix).filter(|_| self.surroundings.has_mlflow) {
+            let hint = "choose another prefix, or leave mlflow_url out";
+            reading.fault(at, format!("MLflow is below {mlflow}"), hint);
+            return None;
+        }
         let own = OWN_PATHS.iter().chain([&MODELS]);
         if let Some(own) = own.into_iter().find(|own| leads(own, prefix, str::eq_ignore_ascii_case)) {
             let hint = "choose another prefix";
@@ -208,56 +217,25 @@ impl Reader<'_> {
         place: Place,
         options: UpstreamOptions,
     ) -> Option<Arc<Upstream>> {
-        let hint = r#"write it like upstream = "http://127.0.0.1:9000""#;
         let Some((text, at)) = reading.text(table, "upstream") else {
             if !table.contains_key("upstream") {
-                reading.fault(place, "a route needs an upstream", hint);
+                reading.fault(place, "a route needs an upstream", UPSTREAM_HINT);
             }
             return None;
         };
-        let url = match checked_url(&text) {
-            Ok(url) => url,
-            Err(why) => {
-                reading.fault(at, format!("the upstream {why}"), hint);
-                return None;
-            }
-        };
-        if self.leads_back(&url) {
-            let hint = "name the service behind the gateway, not the gateway";
-            reading.fault(at, format!("the upstream {text} is the gateway itself"), hint);
-            return None;
-        }
         if let Some(known) = self.upstreams.get(&(text.clone(), options)) {
             return Some(known.clone());
         }
-        let made = if url.scheme() == "https" {
-            match tls(url.host_str().unwrap_or_default()) {
-                Ok(tls) => Upstream::new(&url, Some(tls), options),
-                Err(why) => {
-                    reading.fault(at, format!("TLS to the upstream can't be prepared: {why}"), hint);
-                    return None;
-                }
+        match upstream(&text, self.surroundings.listen, options) {
+            Ok(made) => {
+                let made = Arc::new(made);
+                self.upstreams.insert((text, options), made.clone());
+                Some(made)
             }
-        } else {
-            Upstream::new(&url, None, options)
-        };
-        let made = Arc::new(made?);
-        self.upstreams.insert((text, options), made.clone());
-        Some(made)
-    }
-
-    /// Whether an upstream is where the gateway listens.
-    fn leads_back(&self, url: &Url) -> bool {
-        let listen = self.surroundings.listen;
-        if listen.port() == 0 || url.port_or_known_default() != Some(listen.port()) {
-            return false;
-        }
-        let everywhere = listen.ip().is_unspecified();
-        match url.host() {
-            Some(url::Host::Domain(name)) => name == "localhost" && (everywhere || listen.ip().is_loopback()),
-            Some(url::Host::Ipv4(ip)) => reaches(ip.into(), listen.ip()),
-            Some(url::Host::Ipv6(ip)) => reaches(ip.into(), listen.ip()),
-            None => false,
+            Err(UpstreamFault { what, hint }) => {
+                reading.fault(at, what, hint);
+                None
+            }
         }
     }
 
@@ -312,6 +290,47 @@ impl Reader<'_> {
             reading.fault(at, format!("the service {name} is unknown"), hint);
         }
         Some(name.into())
+    }
+}
+
+/// What is wrong with the URL of an upstream, and what would be right.
+pub(crate) struct UpstreamFault {
+    pub(crate) what: String,
+    pub(crate) hint: &'static str,
+}
+
+/// The upstream at a URL; `listen` is where the gateway does.
+pub(crate) fn upstream(
+    text: &str,
+    listen: SocketAddr,
+    options: UpstreamOptions,
+) -> Result<Upstream, UpstreamFault> {
+    let fault = |what| UpstreamFault { what, hint: UPSTREAM_HINT };
+    let url = checked_url(text).map_err(|why| fault(format!("the upstream {why}")))?;
+    if leads_back(&url, listen) {
+        let what = format!("the upstream {text} is the gateway itself");
+        return Err(UpstreamFault { what, hint: "name the service behind the gateway, not the gateway" });
+    }
+    let tls = if url.scheme() == "https" {
+        let tls = tls(url.host_str().unwrap_or_default());
+        Some(tls.map_err(|why| fault(format!("TLS to the upstream can't be prepared: {why}")))?)
+    } else {
+        None
+    };
+    Upstream::new(&url, tls, options).ok_or_else(|| fault(format!("the upstream {text} has no host")))
+}
+
+/// Whether an upstream is where the gateway listens.
+fn leads_back(url: &Url, listen: SocketAddr) -> bool {
+    if listen.port() == 0 || url.port_or_known_default() != Some(listen.port()) {
+        return false;
+    }
+    let everywhere = listen.ip().is_unspecified();
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" && (everywhere || listen.ip().is_loopback()),
+        Some(url::Host::Ipv4(ip)) => reaches(ip.into(), listen.ip()),
+        Some(url::Host::Ipv6(ip)) => reaches(ip.into(), listen.ip()),
+        None => false,
     }
 }
 

@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use crate::answer;
@@ -43,7 +43,7 @@ impl Parts {
     /// Sends the request on, and takes the beginning of the answer.
     pub(crate) async fn forward(
         &self,
-        (mut head, body): (Head, Incoming),
+        (mut head, (upload, progress)): (Head, (Upload, Option<Arc<Progress>>)),
         (path, query): (&str, Option<&str>),
         route: &Arc<Route>,
         caller: &Caller,
@@ -61,12 +61,6 @@ impl Parts {
         head.version = Version::HTTP_11;
         head.extensions.clear();
         let limits = route.limits;
-        let (upload, progress) = if body.is_end_stream() {
-            (Upload::empty(), None)
-        } else {
-            let (upload, progress) = Upload::new(body, limits.body, limits.idle);
-            (upload, Some(progress))
-        };
         let sent = upstream.send(Request::from_parts(head, upload));
         let answered = match &progress {
             None => timeout(limits.first_byte, sent).await.ok(),
@@ -153,7 +147,7 @@ fn drop_claims(headers: &mut HeaderMap) {
 }
 
 /// Drops what turns a request that reads into one that changes: it was judged as one that reads.
-fn drop_overrides(headers: &mut HeaderMap) {
+pub(crate) fn drop_overrides(headers: &mut HeaderMap) {
     drop_those(headers, |name| {
         let name = name.as_str().replace('_', "-");
         ["x-http-method", "x-http-method-override", "x-method-override"].contains(&&*name)

@@ -11,9 +11,10 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 
-use crate::body::AnswerBody;
+use crate::body::{AnswerBody, Upload};
 use crate::clock::{self, Moment};
 use crate::config::RouteTable;
+use crate::mlflow::{self, Mlflow};
 use crate::models::{self, Catalogue};
 use crate::routes::{Limits, Place, Routes};
 use crate::traffic::{self, Traffic};
@@ -33,6 +34,8 @@ pub struct GatewayOptions {
     pub is_tls: bool,
     /// If not empty, requests for any other host are refused.
     pub allowed_hosts: Vec<String>,
+    /// The MLflow server behind it.
+    pub mlflow: Option<Mlflow>,
     /// The program's version, and the commit that it was built from.
     pub version: (String, String),
 }
@@ -97,7 +100,10 @@ impl Gateway {
         let mut exchange = Exchange { gateway, method, caller, seen: Seen::default(), status: CALLER_GONE };
         let response = match gateway.pass(request, &exchange.caller, &mut exchange.seen).await {
             Ok(response) => response,
-            Err(denial) => answer::denied(&denial),
+            Err(denial) => match exchange.seen.place {
+                Some(Place::Mlflow(_)) => mlflow::denied(denial),
+                _ => answer::denied(&denial, &denial.body()),
+            },
         };
         exchange.status = response.status().as_u16();
         answer::finish(response, &exchange.caller, &exchange.seen, gateway.options.is_tls)
@@ -131,24 +137,32 @@ impl Parts {
         match &place {
             Place::Models(call) => self.catalogue.answer(call, query.rest.as_deref(), body, key).await,
             Place::Route(route) => {
-                let target = (&*path, query.rest.as_deref());
-                self.forward((parts, body), target, route, caller, key).await
+                let body = Upload::of(body, route.limits);
+                self.forward((parts, body), (&path, query.rest.as_deref()), route, caller, key).await
+            }
+            Place::Mlflow(call) => {
+                let body = call.body(&mut parts.headers, body).await?;
+                self.forward((parts, body), (&path, query.rest.as_deref()), &call.mount, caller, key).await
             }
         }
     }
 
     /// Where the request leads. Nothing passes by default.
     fn place(&self, method: &Method, path: &str) -> Result<Place, Denial> {
-        match models::Call::of(method, path) {
-            Some(call) => Ok(Place::Models(call?)),
-            None => self.routes.find(path).cloned().map(Place::Route).ok_or_else(receive::no_route),
+        if let Some(call) = models::Call::of(method, path) {
+            return call.map(Place::Models);
         }
+        if let Some(call) = self.options.mlflow.as_ref().and_then(|mlflow| mlflow.find(method, path)) {
+            return call.map(Place::Mlflow);
+        }
+        self.routes.find(path).cloned().map(Place::Route).ok_or_else(receive::no_route)
     }
 
     fn limits(&self, place: &Place) -> Limits {
         match place {
             Place::Route(route) => route.limits,
             Place::Models(_) => self.catalogue.limits(),
+            Place::Mlflow(call) => call.limits(),
         }
     }
 
@@ -157,6 +171,9 @@ impl Parts {
             None => &self.elsewhere,
             Some(Place::Route(route)) => &route.traffic,
             Some(Place::Models(call)) => self.catalogue.traffic(call),
+            Some(Place::Mlflow(call)) => {
+                self.options.mlflow.as_ref().map_or(&self.elsewhere, |mlflow| mlflow.traffic(call))
+            }
         }
     }
 }

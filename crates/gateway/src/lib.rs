@@ -1,5 +1,5 @@
-//! The platform gateway: lets requests with a good key through to the services behind it, and answers about
-//! models.
+//! The platform gateway: lets requests with a good key through to the services behind it and to MLflow, and
+//! answers about models.
 //!
 //! A request passes six phases, each in its own file: `receive` (is it well formed, and where does it lead),
 //! `credential` (find the key, and take it off), `authorise` (what the key must be allowed to do), `verify`
@@ -14,6 +14,7 @@ mod config;
 mod credential;
 mod forward;
 mod gateway;
+mod mlflow;
 mod models;
 mod own;
 mod path;
@@ -25,3 +26,4 @@ mod verify;
 
 pub use config::{Fault, RouteSummary, RouteTable, Surroundings};
 pub use gateway::{Gateway, GatewayOptions, serve};
+pub use mlflow::Mlflow;

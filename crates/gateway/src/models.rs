@@ -3,23 +3,20 @@
 use std::future::Future;
 use std::sync::LazyLock;
 
-use bytes::Bytes;
 use hokusai_client::api::errors::FieldError;
 use hokusai_client::{
     Client, Demand, Denial, Error, KeyFacts, ModelName, ModelQuery, ModelVersionQuery, Scope, Told,
     Unavailable,
 };
 use http::{Method, Response, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio::time::timeout;
 
 use crate::answer;
 use crate::body::AnswerBody;
-use crate::receive::{bad_request, no_route, too_large};
+use crate::receive::{bad_request, no_route, whole, wrong_method};
 use crate::routes::{Limits, MODELS};
 use crate::traffic::Traffic;
 
@@ -89,11 +86,6 @@ fn model_name(encoded: &str) -> Result<ModelName, Denial> {
     let no_model = || Denial::new(StatusCode::NOT_FOUND, "not_found", "Model not found");
     // What can't be a name is the name of nothing.
     name.and_then(|name| ModelName::parse(&name)).ok_or_else(no_model)
-}
-
-fn wrong_method() -> Denial {
-    let detail = "This method can't be used here";
-    Denial::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
 impl Catalogue {
@@ -180,7 +172,7 @@ impl Catalogue {
 
     /// The fields that somebody sent, with the user whose key it is.
     async fn fields(&self, body: Incoming, key: &KeyFacts) -> Result<Map<String, Value>, Denial> {
-        let bytes = self.whole(body).await?;
+        let bytes = whole(body, LARGEST_BODY, self.limits.idle).await?;
         let mut fields: Map<String, Value> = if bytes.is_empty() {
             Map::new()
         } else {
@@ -192,23 +184,6 @@ impl Catalogue {
         }
         fields.insert("user_id".into(), Value::from(&*key.rights.user_id));
         Ok(fields)
-    }
-
-    async fn whole(&self, body: Incoming) -> Result<Bytes, Denial> {
-        let most = usize::try_from(LARGEST_BODY).unwrap_or(usize::MAX);
-        let read = timeout(self.limits.idle, Limited::new(body, most).collect()).await;
-        let read = read.map_err(|_| {
-            Denial::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "body_timeout",
-                "The request's body did not come in time",
-            )
-        })?;
-        match read {
-            Ok(whole) => Ok(whole.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(too_large(LARGEST_BODY)),
-            Err(_) => Err(bad_request("body_broken", "The request's body broke off")),
-        }
     }
 }
 

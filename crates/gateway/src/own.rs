@@ -1,6 +1,7 @@
 //! What the gateway says of itself: health, version and metrics.
 
 use hokusai_client::Denial;
+use hokusai_client::credential::presented;
 use http::header::CONTENT_TYPE;
 use http::request::Parts as Head;
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -19,7 +20,7 @@ pub(crate) fn answer(
     caller: &Caller,
     gateway: &Parts,
 ) -> Option<Result<Response<AnswerBody>, Denial>> {
-    if !OWN_PATHS.contains(&path) {
+    if !OWN_PATHS.contains(&path) || asks_mlflow(head, path, gateway) {
         return None;
     }
     if !matches!(head.method, Method::GET | Method::HEAD) {
@@ -35,6 +36,12 @@ pub(crate) fn answer(
         _ => return Some(metrics(caller, gateway)),
     };
     Some(Ok(answer::json(StatusCode::OK, body.to_string())))
+}
+
+/// MLflow's client asks for the version of its server where the gateway's own is. It bears a key.
+fn asks_mlflow(head: &Head, path: &str, gateway: &Parts) -> bool {
+    let bears_key = || !matches!(presented(&head.headers, std::iter::empty()), Ok(None));
+    path == "/version" && gateway.options.mlflow.is_some() && bears_key()
 }
 
 /// Ready once the service was heard. From then on the gateway has work that it can do, also while the service

@@ -1,12 +1,17 @@
 //! First phase: is the request well formed, and where does it lead?
 
 use std::borrow::Cow;
+use std::time::Duration;
 
+use bytes::Bytes;
 use hokusai_client::Denial;
 use hokusai_http::is_foreign_host;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, VIA};
 use http::request::Parts as Head;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use crate::gateway::Parts;
 use crate::path::canonical;
@@ -65,6 +70,12 @@ pub(crate) fn no_route() -> Denial {
     Denial::new(StatusCode::NOT_FOUND, "not_found", "Nothing is served at this path")
 }
 
+/// The path is there, for other methods.
+pub(crate) fn wrong_method() -> Denial {
+    let detail = "This method can't be used here";
+    Denial::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
 /// Whether the body is within the route's bounds, as far as it says so in advance.
 pub(crate) fn fits(head: &Head, limits: Limits) -> Result<(), Denial> {
     let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -77,6 +88,20 @@ pub(crate) fn fits(head: &Head, limits: Limits) -> Result<(), Denial> {
 pub(crate) fn too_large(most: u64) -> Denial {
     let detail = format!("The request's body is larger than the {most} bytes that this route takes");
     Denial::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+/// Reads a body to its end: one of at most `most` bytes, that comes within `patience`.
+pub(crate) async fn whole(body: Incoming, most: u64, patience: Duration) -> Result<Bytes, Denial> {
+    let limit = usize::try_from(most).unwrap_or(usize::MAX);
+    match timeout(patience, Limited::new(body, limit).collect()).await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(most)),
+        Ok(Err(_)) => Err(bad_request("body_broken", "The request's body broke off")),
+        Err(_) => {
+            let detail = "The request's body did not come in time";
+            Err(Denial::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail))
+        }
+    }
 }
 
 pub(crate) fn bad_request(code: &'static str, detail: impl Into<String>) -> Denial {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use hokusai_client::{Demand, Scope};
 use http::Method;
 
-use crate::models::Call;
 use crate::traffic::Traffic;
 use crate::upstream::Upstream;
+use crate::{mlflow, models};
 
 /// Paths of the gateway itself, which no route can take.
 pub(crate) const OWN_PATHS: [&str; 5] = ["/health", "/live", "/ready", "/version", "/metrics"];
@@ -50,7 +50,9 @@ pub(crate) enum Place {
     /// To a service behind the gateway.
     Route(Arc<Route>),
     /// To the catalogue of models.
-    Models(Call),
+    Models(models::Call),
+    /// To MLflow.
+    Mlflow(mlflow::Call),
 }
 
 impl Place {
@@ -59,6 +61,7 @@ impl Place {
         match self {
             Self::Route(route) => route.demand(method),
             Self::Models(call) => call.demand(),
+            Self::Mlflow(call) => call.demand(),
         }
     }
 
@@ -67,6 +70,7 @@ impl Place {
         match self {
             Self::Route(route) => route.name(),
             Self::Models(call) => call.name(),
+            Self::Mlflow(call) => call.name(),
         }
     }
 
@@ -74,7 +78,7 @@ impl Place {
     pub(crate) fn service(&self) -> Option<&str> {
         match self {
             Self::Route(route) => route.service.as_deref(),
-            Self::Models(_) => None,
+            Self::Models(_) | Self::Mlflow(_) => None,
         }
     }
 }

@@ -50,6 +50,12 @@ pub(crate) struct UpstreamOptions {
     pub(crate) connections: usize,
 }
 
+impl Default for UpstreamOptions {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(3), keep_alive: Duration::from_secs(4), connections: 1000 }
+    }
+}
+
 /// A connection that nobody uses.
 struct Idle {
     sender: SendRequest<Upload>,

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// Address of the gateway; must be this machine's own
     #[arg(long, value_name = "ADDRESS", default_value_t = gateway::DEFAULT_LISTEN)]
     gateway_listen: SocketAddr,
-    /// Configuration file with routes for the gateway
+    /// Configuration file with what is behind the gateway
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// What to log
@@ -54,7 +54,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     let file = args.config.as_deref().map(ConfigFile::read).transpose()?;
-    let mut behind = GatewaySettings { listen: Some(args.gateway_listen), ..GatewaySettings::default() };
+    let written = file.as_ref().map(ConfigFile::gateway).transpose()?.unwrap_or_default();
+    let mut behind = GatewaySettings {
+        listen: Some(args.gateway_listen),
+        mlflow_url: written.mlflow_url,
+        mlflow_admin: written.mlflow_admin,
+        ..GatewaySettings::default()
+    };
     let routes = gateway::routes(&behind, file.as_ref())?;
     logs::start(&args.log, LogFormat::Text)?;
     files::make_private_directory(&args.dir)?;

@@ -1,6 +1,6 @@
 //! `hokusai gateway`: requests with a good key pass to the services behind it.
 
-use hokusai_gateway::{Gateway, RouteTable};
+use hokusai_gateway::{Gateway, Mlflow, RouteTable};
 
 use crate::failure::Failure;
 use crate::gateway;
@@ -23,8 +23,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let (settings, file) = args.settings.resolve()?;
     let routes = gateway::routes(&settings, file.as_ref())?;
     if args.check {
-        gateway::options(&settings)?;
-        return show(&routes);
+        return show(&routes, gateway::options(&settings)?.mlflow.as_ref());
     }
     logs::start(settings.log.as_deref().unwrap_or("info"), settings.log_format.unwrap_or(LogFormat::Text))?;
     block_on(async {
@@ -42,7 +41,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     })
 }
 
-fn show(routes: &RouteTable) -> Result<(), Failure> {
+fn show(routes: &RouteTable, mlflow: Option<&Mlflow>) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
     let mut table = output::table(["PREFIX", "UPSTREAM", "SCOPE", "SERVICE"]);
     for route in routes.summaries() {
@@ -50,6 +49,10 @@ fn show(routes: &RouteTable) -> Result<(), Failure> {
         let scopes = any(route.scopes.join(" or "));
         let service = any(route.service.clone().unwrap_or_default());
         table.add_row([route.prefix.clone(), route.upstream.clone(), scopes, service]);
+    }
+    if let Some(mlflow) = mlflow {
+        let scopes = "mlflow:read, mlflow:write, mlflow:access".to_owned();
+        table.add_row(["MLflow".to_owned(), mlflow.host(), scopes, "any".to_owned()]);
     }
     Ok(output::print_table(&mut out, &table)?)
 }

@@ -4,6 +4,7 @@ fn surroundings() -> Surroundings {
     Surroundings {
         listen: "127.0.0.1:4659".parse().unwrap(),
         services: Some(vec!["platform".into(), "prediction".into()]),
+        has_mlflow: false,
     }
 }
 
@@ -208,4 +209,13 @@ fn a_scope_of_ones_own_is_taken_once_it_is_named() {
     assert!(RouteTable::read(&named, &surroundings()).is_ok());
     let other = with(own).replace("[gateway]", "[gateway]\nscopes = [\"model:reed\"]");
     assert_eq!(faults(&other)[0].1, "the scope reports:monthly is unknown");
+}
+
+#[test]
+fn no_route_takes_a_path_of_mlflow() {
+    let text = "[[gateway.routes]]\nprefix = \"/graphql/x\"\nupstream = \"http://127.0.0.1:9000\"\n";
+    let text = format!("[gateway]\n{text}");
+    assert!(RouteTable::read(&text, &surroundings()).is_ok());
+    let faults = RouteTable::read(&text, &Surroundings { has_mlflow: true, ..surroundings() }).unwrap_err();
+    assert_eq!((faults[0].line, &*faults[0].what), (3, "MLflow is below /graphql"));
 }

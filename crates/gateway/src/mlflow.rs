@@ -1,0 +1,201 @@
+//! MLflow behind the gateway: where its calls are, what each asks of a key, and what is told to whoever may not
+//! make one. What the table of its routes does not name is not passed on.
+
+mod graphql;
+mod table;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hokusai_client::{Demand, Denial};
+use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING, ORIGIN};
+use http::{HeaderMap, Method, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use crate::answer;
+use crate::body::{AnswerBody, Progress, Upload};
+use crate::config::{self, UpstreamFault};
+use crate::forward::drop_overrides;
+use crate::receive::{no_route, whole, wrong_method};
+use crate::routes::{Limits, Route, leads};
+use crate::traffic::Traffic;
+use crate::upstream::UpstreamOptions;
+use table::{Found, Power, Row};
+
+/// Where all of MLflow is, besides the root.
+const MOUNTS: [&str; 2] = ["/mlflow", "/api/mlflow"];
+/// What belongs to MLflow at the root: no route of the file may begin there.
+const AT_THE_ROOT: [&str; 12] = [
+    "/ajax-api",
+    "/api/2.0/mlflow",
+    "/api/2.0/mlflow-artifacts",
+    "/api/2.0mlflow",
+    "/api/3.0/mlflow",
+    "/build",
+    "/gateway",
+    "/get-artifact",
+    "/graphql",
+    "/model-versions",
+    "/static-files",
+    "/v1/traces",
+];
+/// The most seconds that its client is told to wait: it sleeps for as long as it is told.
+const LONGEST_WAIT: u64 = 60;
+
+/// An MLflow server to stand in front of. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Mlflow(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    /// The root, and [`MOUNTS`].
+    mounts: Vec<Arc<Route>>,
+    passes_admin: bool,
+    /// One for each row of the table, once there was a call.
+    traffic: Box<[OnceLock<Traffic>]>,
+}
+
+/// A call that MLflow is known to answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// Below which prefix it came.
+    pub(crate) mount: Arc<Route>,
+    row: &'static Row,
+}
+
+impl Mlflow {
+    /// The server at a URL. What makes that server itself do something is passed on only if `passes_admin`.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, and how to mend it: among others, that it is where the gateway listens.
+    pub fn at(url: &str, listen: SocketAddr, passes_admin: bool) -> Result<Self, (String, String)> {
+        let options = UpstreamOptions::default();
+        let upstream = config::upstream(url, listen, options);
+        let upstream = Arc::new(upstream.map_err(|UpstreamFault { what, hint }| (what, hint.to_owned()))?);
+        // It stores what it was sent, or fetches what it is asked for, before it answers; and artifacts are large.
+        let limits = Limits { first_byte: Duration::from_secs(300), body: None, ..Limits::default() };
+        let mount = |prefix: &&str| {
+            Arc::new(Route {
+                prefix: (*prefix).into(),
+                upstream: upstream.clone(),
+                strips_prefix: true,
+                scopes: Box::default(),
+                service: None,
+                key_prefixes: Box::default(),
+                limits,
+                traffic: Traffic::of(prefix),
+            })
+        };
+        let mounts = [""].iter().chain(&MOUNTS).map(mount).collect();
+        let traffic = (0..table::size()).map(|_| OnceLock::new()).collect();
+        Ok(Self(Arc::new(Parts { mounts, passes_admin, traffic })))
+    }
+
+    /// The host of the server.
+    #[must_use]
+    pub fn host(&self) -> String {
+        String::from_utf8_lossy(self.0.mounts[0].upstream.host_header().as_bytes()).into_owned()
+    }
+
+    /// What a method on a path asks. `None`: the path does not belong to MLflow.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Option<Result<Call, Denial>> {
+        let (root, below) = self.0.mounts.split_first()?;
+        let ignoring_case = |prefix: &str| leads(prefix, path, str::eq_ignore_ascii_case);
+        let mount = below.iter().find(|mount| ignoring_case(&mount.prefix));
+        if mount.is_none()
+            && !matches!(path, "/" | "/version")
+            && !AT_THE_ROOT.iter().any(|at| ignoring_case(at))
+        {
+            return None;
+        }
+        let mount = mount.unwrap_or(root);
+        if !leads(&mount.prefix, path, str::eq) {
+            return Some(Err(no_route()));
+        }
+        Some(match table::find(method, mount.onward(path)) {
+            Found::Row(row) if row.power == Power::Admin && !self.0.passes_admin => {
+                let detail = "This part of MLflow is not passed on: mlflow_admin is off";
+                Err(Denial::new(StatusCode::NOT_FOUND, "not_found", detail))
+            }
+            Found::Row(row) => Ok(Call { mount: mount.clone(), row }),
+            Found::OtherMethod => Err(wrong_method()),
+            Found::Nothing => Err(no_route()),
+        })
+    }
+
+    pub(crate) fn traffic(&self, call: &Call) -> &Traffic {
+        self.0.traffic[call.row.index].get_or_init(|| Traffic::of(&call.row.path))
+    }
+}
+
+/// The prefix of MLflow that leads for another, or the other way round; `None`: they are apart.
+pub(crate) fn claims(prefix: &str) -> Option<&'static str> {
+    let mut own = MOUNTS.into_iter().chain(AT_THE_ROOT);
+    own.find(|own| leads(own, prefix, str::eq_ignore_ascii_case))
+}
+
+impl Call {
+    /// What it asks of a key.
+    pub(crate) fn demand(&self) -> Demand<'static> {
+        self.row.power.demand()
+    }
+
+    /// Its name in logs, metrics and reports of usage.
+    pub(crate) fn name(&self) -> &str {
+        &self.row.path
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        match self.row.power {
+            Power::Graphql => Limits { body: Some(graphql::LARGEST), ..self.mount.limits },
+            _ => self.mount.limits,
+        }
+    }
+
+    /// The body as it goes on. Of a call to GraphQL, it decides whether the call does.
+    pub(crate) async fn body(
+        &self,
+        headers: &mut HeaderMap,
+        body: Incoming,
+    ) -> Result<(Upload, Option<Arc<Progress>>), Denial> {
+        // The gateway lets no page of another origin ask, and its own origin means nothing to MLflow.
+        for name in [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS] {
+            headers.remove(name);
+        }
+        drop_overrides(headers);
+        let limits = self.limits();
+        if self.row.power != Power::Graphql {
+            return Ok(Upload::of(body, limits));
+        }
+        headers.remove(CONTENT_ENCODING);
+        let checked = graphql::checked(&whole(body, graphql::LARGEST, limits.idle).await?)?;
+        Ok((Upload::whole(checked), None))
+    }
+}
+
+/// The answer to a call that does not pass, as its client and people understand it.
+pub(crate) fn denied(denial: Denial) -> Response<AnswerBody> {
+    let retry_after = denial.retry_after.map(|seconds| seconds.min(LONGEST_WAIT));
+    let denial = Denial { retry_after, ..denial };
+    let mut body = denial.body();
+    let error_code = match denial.status {
+        StatusCode::BAD_REQUEST => Some("BAD_REQUEST"),
+        StatusCode::UNAUTHORIZED => Some("UNAUTHENTICATED"),
+        StatusCode::FORBIDDEN => Some("PERMISSION_DENIED"),
+        _ => None,
+    };
+    if let (Some(error_code), Value::Object(fields)) = (error_code, &mut body) {
+        let message = match denial.scopes.first() {
+            Some(scope) => format!("{}: the key needs {scope}", denial.detail),
+            None => denial.detail.clone(),
+        };
+        fields.insert("error_code".into(), error_code.into());
+        fields.insert("message".into(), message.into());
+    }
+    answer::denied(&denial, &body)
+}
+
+#[cfg(test)]
+mod tests;
