@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from tracking import TrackingServer
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("HOKUSAI_TEST_BINARY", ROOT / "target/debug/hokusai"))
@@ -78,6 +79,14 @@ class Service:
         headers = {"Authorization": f"Bearer {bearer}"}
         return requests.request(method, self.url + path, headers=headers, timeout=PATIENCE_SECONDS, **more)
 
+    @property
+    def most_memory(self) -> int:
+        """The most bytes that it ever had in memory."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert found, status
+        return int(found[1]) * 1024
+
     def stop(self) -> int:
         """Asks the process to stop, and says how it ended."""
         if self._process.poll() is None:
@@ -108,6 +117,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield start_one
     for service in started:
         service.stop()
+
+
+@pytest.fixture(scope="session")
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]:
+    """An MLflow server, for all tests that need one."""
+    server = TrackingServer(tmp_path_factory.mktemp("mlflow"))
+    yield server
+    server.stop()
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

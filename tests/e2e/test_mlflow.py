@@ -1,0 +1,202 @@
+"""MLflow behind the gateway: its client works with a key as its token, and a key does what its scopes say."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import requests
+from conftest import PATIENCE_SECONDS, Service, Start
+from test_mlflow_routes import lines
+from tracking import TrackingServer, client
+
+PLENTY = 100_000
+LARGE = 2 * 1024**3
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+DENIED = "Insufficient permissions for this operation: the key needs"
+
+
+class Gateway:
+    """`hokusai dev` in front of MLflow, and keys for it."""
+
+    def __init__(self, start: Start, tracking: TrackingServer, directory: Path, *more: str, **variables: str) -> None:
+        settings = f'[gateway]\nmlflow_url = "{tracking.url}"\n' + "".join(f"{line}\n" for line in more)
+        (directory / "hokusai.toml").write_text(settings)
+        both = ("--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0")
+        self.service: Service = start("dev", *both, "--config", "hokusai.toml", **variables)
+        self.url = self.service.gateway_url
+        self._operator = (directory / ".hokusai-dev/admin-token").read_text().strip()
+
+    def issue(self, *scopes: str, limit: int = PLENTY) -> tuple[str, str]:
+        """A key and its id."""
+        wish = {"name": "a key", "scopes": list(scopes), "rate_limit_per_hour": limit}
+        answer = self.service.request("POST", "/api/v1/keys", bearer=self._operator, json=wish).json()
+        return answer["api_key"], answer["key_id"]
+
+    def key(self, *scopes: str) -> str:
+        return self.issue(*scopes)[0]
+
+    def ask(self, method: str, path: str, key: str, **more: object) -> requests.Response:
+        headers = {"Authorization": f"Bearer {key}", **more.pop("headers", {})}
+        return requests.request(method, self.url + path, headers=headers, timeout=PATIENCE_SECONDS, **more)
+
+
+@pytest.fixture
+def gateway(start: Start, tracking: TrackingServer, tmp_path: Path) -> Gateway:
+    return Gateway(start, tracking, tmp_path)
+
+
+def test_the_client_needs_two_variables_and_a_key_that_reads_changes_nothing(gateway: Gateway) -> None:
+    known = client("write.py", gateway.url, gateway.key("mlflow:access"))
+    outcomes = client("read.py", gateway.url, gateway.key("mlflow:read"), json.dumps(known))
+    assert len(outcomes) >= 30
+    off = outcomes.pop("create_webhook")
+    assert "mlflow_admin is off" in off, off
+    for name, outcome in outcomes.items():
+        assert f"{DENIED} mlflow:write" in outcome, f"{name}: {outcome}"
+
+
+# What a key needs for each power: what will do, and what will not.
+NEEDED = {
+    "public": ({"predict"}, set()),
+    "model-read": ({"mlflow:read", "mlflow:access", "model:read"}, {"mlflow:write", "model:write", "predict"}),
+    "model-write": ({"mlflow:write", "mlflow:access", "model:write"}, {"mlflow:read", "model:read", None}),
+    "read": ({"mlflow:read", "mlflow:access", None}, {"mlflow:write", "model:read", "model:write", "predict"}),
+    "write": ({"mlflow:write", "mlflow:access"}, {"mlflow:read", "model:read", "model:write", None}),
+    "graphql": ({"mlflow:read", "mlflow:access"}, {"mlflow:write", "model:read", "predict"}),
+    "admin": ({"mlflow:admin"}, {"mlflow:access", "mlflow:write", "mlflow:read", None}),
+}
+
+
+def test_each_route_takes_the_keys_that_it_should(start: Start, tracking: TrackingServer, tmp_path: Path) -> None:
+    gateway = Gateway(start, tracking, tmp_path, "mlflow_admin = true")
+    scopes = {scope for good, bad in NEEDED.values() for scope in good | bad}
+    keys = {scope: gateway.key(*([scope] if scope else [])) for scope in scopes}
+    asked = 0
+    with requests.Session() as session:
+        for power, *methods, path in lines():
+            for method in methods:
+                for door in {"ajax-", ""} if "(ajax-)" in path else {""}:
+                    url = gateway.url + re.sub(r"\{\w+(\.\.\.)?\}", "x", path.replace("(ajax-)", door))
+                    for scope in NEEDED[power][1]:
+                        answer = session.request(method, url, headers={"X-API-Key": keys[scope]})
+                        assert answer.status_code == 403, f"{method} {url} with {scope}: {answer.text}"
+                        asked += 1
+                    if url != f"{gateway.url}/health" and url != f"{gateway.url}/version":
+                        assert session.request(method, url).status_code == 401, f"{method} {url}"
+    assert asked > 1000
+
+
+def test_each_power_is_given_by_each_of_its_scopes(gateway: Gateway) -> None:
+    graphql = {"json": {"query": "{ test(inputString: \"a\") { output } }"}}
+    calls = {
+        "public": ("GET", "/api/3.0/mlflow/server-info", {}),
+        "model-read": ("GET", "/api/2.0/mlflow/registered-models/search", {}),
+        "model-write": ("POST", "/api/2.0/mlflow/registered-models/create", {"json": {"name": ""}}),
+        "read": ("POST", "/ajax-api/2.0/mlflow/runs/search", {"json": {"experiment_ids": []}}),
+        "write": ("POST", "/api/2.0/mlflow/experiments/create", {"json": {"name": ""}}),
+        "graphql": ("POST", "/graphql", graphql),
+    }
+    for power, (method, path, more) in calls.items():
+        for scope in NEEDED[power][0]:
+            answer = gateway.ask(method, path, gateway.key(*([scope] if scope else [])), **more)
+            # MLflow's own answer: there can be no thing without a name.
+            status, code = (400, "INVALID_PARAMETER_VALUE") if more.get("json") == {"name": ""} else (200, None)
+            assert (answer.status_code, answer.json().get("error_code")) == (status, code), f"{power} {scope}"
+            assert "code" not in answer.json()
+
+
+def test_what_the_server_does_itself_is_off_and_then_needs_a_scope_of_its_own(
+    start: Start, tracking: TrackingServer, tmp_path: Path
+) -> None:
+    path = "/api/2.0/mlflow/webhooks"
+    gateway = Gateway(start, tracking, tmp_path)
+    assert gateway.ask("GET", path, gateway.key("*")).status_code == 404
+    gateway.service.stop()
+    gateway = Gateway(start, tracking, tmp_path, "mlflow_admin = true")
+    assert gateway.ask("GET", path, gateway.key("mlflow:admin")).status_code == 200
+    refused = gateway.ask("GET", path, gateway.key("mlflow:*"))
+    assert (refused.status_code, refused.json()["required_scope"]) == (403, "mlflow:admin")
+
+
+def test_all_of_it_is_below_two_prefixes_as_well_and_nothing_else_is(gateway: Gateway) -> None:
+    key = gateway.key("mlflow:access")
+    for prefix in ["", "/mlflow", "/api/mlflow"]:
+        assert gateway.ask("GET", f"{prefix}/version", key).text == "3.17.2"
+        page = gateway.ask("GET", f"{prefix}/", key)
+        assert "<title>MLflow</title>" in page.text
+        script = re.search(r'src="(?:\./)?(static-files/[^"]+\.js)"', page.text)
+        assert script and gateway.ask("GET", f"{prefix}/{script[1]}", key).ok
+        assert client("ask.py", gateway.url + prefix, key, "1")["took"]
+    for path in ["/api/2.0/mlflow/users/get", "/mlflow/signup", "/ajax-api/2.0/x", "/graphql/x", "/mlflow/nothing"]:
+        assert gateway.ask("GET", path, key).status_code == 404, path
+    own = requests.get(f"{gateway.url}/version", timeout=PATIENCE_SECONDS).json()
+    assert set(own) == {"version", "commit"}
+
+
+def test_a_page_of_another_origin_gets_nothing_and_one_of_our_own_may_write(gateway: Gateway) -> None:
+    key = gateway.key("mlflow:access")
+    path = "/ajax-api/2.0/mlflow/experiments/create"
+    headers = {"Origin": "https://api.example.com"}
+    created = gateway.ask("POST", path, key, headers=headers, json={"name": "From the web page"})
+    assert created.ok and "access-control-allow-origin" not in created.headers
+    assert gateway.ask("OPTIONS", path, key, headers=headers).status_code == 405
+
+
+def test_graphql_passes_what_it_is_known_to_read(gateway: Gateway) -> None:
+    key = gateway.key("mlflow:read")
+
+    def ask(document: str) -> tuple[int, object]:
+        answer = gateway.ask("POST", "/graphql", key, json={"query": document, "operationName": None})
+        return answer.status_code, answer.json().get("data") or answer.json().get("code")
+
+    assert ask('query Q { a: test(inputString: "b") { output } }') == (200, {"a": {"output": "b"}})
+    assert ask('mutation M { testMutation(inputString: "b") { output } }')[0] == 200
+    assert ask("{ mlflowDeleteRun { x } }") == (403, "graphql_field_refused")
+    assert ask("{ ... on Query { test { output } } }") == (400, "graphql_not_understood")
+    assert ask("{ test { output } " * 10) == (400, "graphql_not_understood")
+    large = gateway.ask("POST", "/graphql", key, data=b" " * 300_000)
+    assert large.status_code == 413
+
+
+def test_a_large_artifact_passes_in_little_memory(gateway: Gateway) -> None:
+    key = gateway.key("mlflow:access")
+    client("ask.py", gateway.url, key, "1")
+    before = gateway.service.most_memory
+    took = client("artifact.py", gateway.url, key, str(LARGE), timeout=300)
+    grown = gateway.service.most_memory - before
+    print(f"2 GB: {took}, {before / 1e6:.1f} MB before, {grown / 1e6:.1f} MB more")
+    assert grown < 32 * 1024**2
+
+
+def test_the_client_waits_until_the_hour_turns_and_goes_on(
+    start: Start, tracking: TrackingServer, tmp_path: Path
+) -> None:
+    """Time begins ten seconds before the hour for the gateway and the service; the client has its own."""
+    assert Path(FAKETIME).exists() and shutil.which("faketime"), "install faketime"
+    now = datetime.now(UTC)
+    to_come = 3600 - (now.minute * 60 + now.second) - 15
+    clock = {"LD_PRELOAD": FAKETIME, "FAKETIME": f"+{to_come}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    gateway = Gateway(start, tracking, tmp_path, **clock)
+    key, _ = gateway.issue("mlflow:read", limit=10)
+    took = client("ask.py", gateway.url, key, "15")["took"]
+    assert len([seconds for seconds in took if seconds > 1]) == 1, took
+    assert max(took) < 20
+
+
+def test_nobody_is_told_to_wait_for_longer_than_a_minute(gateway: Gateway) -> None:
+    key, _ = gateway.issue("mlflow:read", limit=10)
+    path = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"
+    for _ in range(21):
+        answer = gateway.ask("GET", path, key)
+        if not answer.ok:
+            break
+    assert (answer.status_code, answer.json()) == (429, {"detail": "Rate limit exceeded"})
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    # In front of everything else, the whole time is said.
+    left = int(gateway.ask("GET", "/v1/models", key).headers["Retry-After"])
+    assert min(left, 60) >= int(answer.headers["Retry-After"]) - 1
