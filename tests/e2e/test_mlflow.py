@@ -7,6 +7,7 @@ import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -145,6 +146,51 @@ def test_a_page_of_another_origin_gets_nothing_and_one_of_our_own_may_write(gate
     created = gateway.ask("POST", path, key, headers=headers, json={"name": "From the web page"})
     assert created.ok and "access-control-allow-origin" not in created.headers
     assert gateway.ask("OPTIONS", path, key, headers=headers).status_code == 405
+
+
+def test_the_registry_is_the_catalogue_of_models(gateway: Gateway) -> None:
+    writer, reader = gateway.key("model:write"), gateway.key("predict")
+
+    def models(query: str = "") -> dict:
+        return gateway.ask("GET", f"/v1/models{query}", reader).json()
+
+    def names(query: str) -> list[str]:
+        return [model["name"] for model in models(query)["models"]]
+
+    model = {"name": "Churn \u2603 'x'", "model_type": "churn", "description": "Who leaves.", "tags": {"team": "a'b"}}
+    made = gateway.ask("POST", "/v1/models", writer, json=model)
+    assert (made.status_code, made.json()["created_by"], made.json()["latest_version"]) == (201, "admin", None)
+    assert model.items() <= made.json().items()
+    assert gateway.ask("POST", "/v1/models", writer, json=model).status_code == 409
+    assert gateway.ask("POST", "/v1/models", reader, json=model).status_code == 403
+    assert gateway.ask("POST", "/v1/models", writer, json=model | {"name": "a/b"}).status_code == 422
+    one = "/v1/models/Churn%20%E2%98%83%20'x'"
+    for number in [1, 2, 3]:
+        version = gateway.ask("POST", f"{one}/versions", writer, json={"source": f"s3://models/{number}"})
+        assert (version.status_code, version.json()["version"]) == (201, number), version.text
+    assert gateway.ask("POST", f"{one}/versions", writer, json={}).status_code == 422
+    assert gateway.ask("POST", "/v1/models/nothing/versions", writer, json={"source": "s3://a"}).status_code == 404
+
+    known = client("registry.py", gateway.url, gateway.key("model:read", "model:write"), model["name"])
+    assert known == {"model_type": "churn", "team": "a'b", "hokusai.created_by": "admin", "versions": [1, 2, 3]}
+    shown = gateway.ask("GET", f"{one}?limit=2", reader).json()
+    assert (shown["latest_version"], [version["version"] for version in shown["versions"]]) == (3, [3, 2])
+    rest = gateway.ask("GET", f"{one}?limit=2&cursor={quote(shown['next_cursor'])}", reader).json()
+    assert ([version["version"] for version in rest["versions"]], rest["next_cursor"]) == ([1], None)
+    # MLflow's client made one without a type that is called `churn`, one with that type, and a prompt.
+    assert names("?model_type=churn") == ["churn", "A churner", model["name"]]
+    first = models("?model_type=churn&limit=1")
+    second = models(f"?model_type=churn&limit=1&cursor={quote(first['next_cursor'])}")
+    third = models(f"?model_type=churn&limit=1&cursor={quote(second['next_cursor'])}")
+    found = [page["models"][0]["name"] for page in [first, second, third]]
+    assert (found, third["next_cursor"]) == (["churn", "A churner", model["name"]], None)
+    assert models("?model_type=churn")["models"][0]["model_type"] == "churn"
+    assert names("?tag=team:a'b") == [model["name"]]
+    assert names("?model_type=churn&tag=team:a'b") == [model["name"]]
+    assert names("?model_type=nothing") == []
+    assert "a_prompt" not in names("?limit=1000") and model["name"] in names("?limit=1000")
+    for path, status in [("/a_prompt", 404), ("/nothing", 404), ("?limit=0", 422), ("?tag=a", 422)]:
+        assert gateway.ask("GET", f"/v1/models{path}", reader).status_code == status, path
 
 
 def test_graphql_passes_what_it_is_known_to_read(gateway: Gateway) -> None:

@@ -95,7 +95,7 @@ impl Parts {
 }
 
 /// Says who asks.
-fn identify(headers: &mut HeaderMap, key: &KeyFacts) {
+pub(crate) fn identify(headers: &mut HeaderMap, key: &KeyFacts) {
     headers.insert(USER_ID, text(&key.rights.user_id));
     headers.insert(KEY_ID, text(&key.id.to_string()));
     let mut scopes = String::new();
@@ -178,16 +178,23 @@ fn received(
         }
         None => {}
     }
-    let failure = match answered {
-        Some(Ok(answered)) => return Ok(answered),
-        Some(Err(failure)) => failure,
-        None => {
-            tracing::warn!(route = route.name(), "the upstream did not answer in time");
-            let detail = "The service behind the gateway did not answer in time";
-            return Err(Denial::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", detail));
-        }
-    };
-    tracing::warn!(route = route.name(), error = %full(&failure), "the upstream failed");
+    match answered {
+        Some(Ok(answered)) => Ok(answered),
+        Some(Err(failure)) => Err(failed(&failure, route.name())),
+        None => Err(late(route.name())),
+    }
+}
+
+/// The answer if an upstream did not answer in time.
+pub(crate) fn late(route: &str) -> Denial {
+    tracing::warn!(route, "the upstream did not answer in time");
+    let detail = "The service behind the gateway did not answer in time";
+    Denial::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", detail)
+}
+
+/// The answer if there is none from upstream.
+pub(crate) fn failed(failure: &SendError, route: &str) -> Denial {
+    tracing::warn!(route, error = %full(failure), "the upstream failed");
     let (status, code, detail) = match failure {
         SendError::Unreachable(_) | SendError::ConnectTimeout => (
             StatusCode::BAD_GATEWAY,
@@ -206,7 +213,7 @@ fn received(
         ),
     };
     let denial = Denial::new(status, code, detail);
-    Err(Denial { retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1), ..denial })
+    Denial { retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1), ..denial }
 }
 
 /// An error with its causes. What libraries say here names addresses and faults, never headers.

@@ -73,7 +73,7 @@ pub(crate) struct Seen {
 }
 
 impl Gateway {
-    /// Puts the parts together. The nodes of the service are asked about models.
+    /// Puts the parts together. The nodes of the service are asked about models, unless there is an MLflow.
     #[must_use]
     pub fn new(
         routes: RouteTable,
@@ -84,7 +84,8 @@ impl Gateway {
     ) -> Self {
         traffic::describe();
         let name = format!("hokusai-{:08x}", rand::random::<u32>());
-        let (elsewhere, catalogue) = (Traffic::of("none"), Catalogue::new(nodes, Limits::default()));
+        let mlflow = options.mlflow.as_ref().map(Mlflow::upstream);
+        let (elsewhere, catalogue) = (Traffic::of("none"), Catalogue::new(nodes, mlflow, Limits::default()));
         Self(Arc::new(Parts { routes: routes.0, verifier, options, exposition, catalogue, name, elsewhere }))
     }
 

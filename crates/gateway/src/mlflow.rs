@@ -8,9 +8,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hokusai_client::{Demand, Denial};
-use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING, ORIGIN};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::header::{
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING, HOST, ORIGIN,
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use serde_json::Value;
 
@@ -21,7 +24,7 @@ use crate::forward::drop_overrides;
 use crate::receive::{no_route, whole, wrong_method};
 use crate::routes::{Limits, Route, leads};
 use crate::traffic::Traffic;
-use crate::upstream::UpstreamOptions;
+use crate::upstream::{Upstream, UpstreamOptions};
 use table::{Found, Power, Row};
 
 /// Where all of MLflow is, besides the root.
@@ -97,6 +100,20 @@ impl Mlflow {
     #[must_use]
     pub fn host(&self) -> String {
         String::from_utf8_lossy(self.0.mounts[0].upstream.host_header().as_bytes()).into_owned()
+    }
+
+    /// The server, for whoever asks it in other words.
+    pub(crate) fn upstream(&self) -> Arc<Upstream> {
+        self.0.mounts[0].upstream.clone()
+    }
+
+    /// Whether it answers. A server that starts is asked until it does.
+    pub async fn answers(&self) -> bool {
+        let upstream = self.upstream();
+        let mut request = Request::new(Upload::whole(Bytes::new()));
+        request.headers_mut().insert(HOST, upstream.host_header());
+        *request.uri_mut() = Uri::from_static("/health");
+        upstream.send(request).await.is_ok_and(|(response, _)| response.status().is_success())
     }
 
     /// What a method on a path asks. `None`: the path does not belong to MLflow.

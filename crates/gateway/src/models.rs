@@ -1,13 +1,15 @@
-//! Models: the catalogue of the authentication service, for everybody with a key.
+//! Models: the catalogue for everybody with a key. It is the one of the authentication service, or the registry
+//! of the MLflow server behind the gateway.
 
-use std::future::Future;
-use std::sync::LazyLock;
+mod fields;
+mod query;
+mod registry;
+mod service;
+
+use std::sync::{Arc, LazyLock};
 
 use hokusai_client::api::errors::FieldError;
-use hokusai_client::{
-    Client, Demand, Denial, Error, KeyFacts, ModelName, ModelQuery, ModelVersionQuery, Scope, Told,
-    Unavailable,
-};
+use hokusai_client::{Client, Demand, Denial, KeyFacts, ModelName, Scope};
 use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -19,6 +21,11 @@ use crate::body::AnswerBody;
 use crate::receive::{bad_request, no_route, whole, wrong_method};
 use crate::routes::{Limits, MODELS};
 use crate::traffic::Traffic;
+use crate::upstream::Upstream;
+use fields::{NewModel, NewVersion};
+use query::Query;
+use registry::Registry;
+use service::Service;
 
 /// The largest description of a model, in bytes.
 const LARGEST_BODY: u64 = 64 * 1024;
@@ -26,13 +33,19 @@ const LARGEST_BODY: u64 = 64 * 1024;
 static WRITING: LazyLock<[Scope; 1]> =
     LazyLock::new(|| [Scope::parse("model:write").expect("it has the form of a scope")]);
 
-/// The catalogue, asked through the nodes of the service.
+/// The catalogue.
 pub(crate) struct Catalogue {
-    nodes: Vec<Client>,
+    source: Source,
     limits: Limits,
     all: Traffic,
     one: Traffic,
     versions: Traffic,
+}
+
+/// Who knows the models.
+enum Source {
+    Service(Service),
+    Registry(Registry),
 }
 
 /// What is asked of the catalogue.
@@ -83,17 +96,21 @@ impl Call {
 
 fn model_name(encoded: &str) -> Result<ModelName, Denial> {
     let name = percent_decode_str(encoded).decode_utf8().ok();
-    let no_model = || Denial::new(StatusCode::NOT_FOUND, "not_found", "Model not found");
     // What can't be a name is the name of nothing.
     name.and_then(|name| ModelName::parse(&name)).ok_or_else(no_model)
 }
 
 impl Catalogue {
-    pub(crate) fn new(nodes: Vec<Client>, limits: Limits) -> Self {
+    /// That of an MLflow server, or else of the service.
+    pub(crate) fn new(nodes: Vec<Client>, mlflow: Option<Arc<Upstream>>, limits: Limits) -> Self {
         let [all, one, versions] =
             ["/v1/models", "/v1/models/{name}", "/v1/models/{name}/versions"].map(Traffic::of);
         let limits = Limits { body: Some(LARGEST_BODY), ..limits };
-        Self { nodes, limits, all, one, versions }
+        let source = match mlflow {
+            Some(upstream) => Source::Registry(Registry { upstream, patience: limits.first_byte }),
+            None => Source::Service(Service(nodes)),
+        };
+        Self { source, limits, all, one, versions }
     }
 
     pub(crate) fn traffic(&self, call: &Call) -> &Traffic {
@@ -119,61 +136,48 @@ impl Catalogue {
         let query = Query::read(query)?;
         match call {
             Call::List => {
-                let asked = &query.of_models()?;
-                self.read(|node| async move { node.models(asked).await }).await
+                let asked = query.of_models()?;
+                let page = match &self.source {
+                    Source::Service(service) => service.list(&asked).await,
+                    Source::Registry(registry) => registry.list(&asked, key).await,
+                };
+                Ok(written(StatusCode::OK, &page?))
             }
             Call::Show(name) => {
-                let asked = &query.of_versions()?;
-                self.read(|node| async move { node.model(name, asked).await }).await
+                let asked = query.of_versions()?;
+                let model = match &self.source {
+                    Source::Service(service) => service.show(name, &asked).await,
+                    Source::Registry(registry) => registry.show(name, &asked, key).await,
+                };
+                Ok(written(StatusCode::OK, &model?))
             }
             Call::Create => {
                 query.is_empty()?;
-                let fields = &self.fields(body, key).await?;
-                self.change(|node| async move { node.create_model_of(fields).await }).await
+                let fields = self.fields(body).await?;
+                let model = match &self.source {
+                    Source::Service(service) => service.create(&of_user(fields, key)).await,
+                    Source::Registry(registry) => registry.create(NewModel::read(fields)?, key).await,
+                };
+                Ok(written(StatusCode::CREATED, &model?))
             }
             Call::AddVersion(name) => {
                 query.is_empty()?;
-                let fields = &self.fields(body, key).await?;
-                self.change(|node| async move { node.create_model_version_of(name, fields).await }).await
+                let fields = self.fields(body).await?;
+                let version = match &self.source {
+                    Source::Service(service) => service.add_version(name, &of_user(fields, key)).await,
+                    Source::Registry(registry) => {
+                        registry.add_version(name, NewVersion::read(fields)?, key).await
+                    }
+                };
+                Ok(written(StatusCode::CREATED, &version?))
             }
         }
     }
 
-    /// Asks one node after the other, until one answers.
-    async fn read<T: Serialize, F: Future<Output = Result<T, Error>>>(
-        &self,
-        ask: impl Fn(Client) -> F,
-    ) -> Result<Response<AnswerBody>, Denial> {
-        let mut failure = None;
-        for node in &self.nodes {
-            match ask(node.clone()).await {
-                Ok(found) => return Ok(written(StatusCode::OK, &found)),
-                Err(error) if is_of_this_node(&error) => failure = Some(error),
-                Err(error) => return Err(denial(&error)),
-            }
-        }
-        Err(failure.map_or_else(unavailable, |error| denial(&error)))
-    }
-
-    /// The same for what must not be done twice: another node is asked only if nothing was sent.
-    async fn change<T: Serialize, F: Future<Output = Result<T, Error>>>(
-        &self,
-        ask: impl Fn(Client) -> F,
-    ) -> Result<Response<AnswerBody>, Denial> {
-        for node in &self.nodes {
-            match ask(node.clone()).await {
-                Ok(made) => return Ok(written(StatusCode::CREATED, &made)),
-                Err(Error::Unreachable { .. }) => {}
-                Err(error) => return Err(denial(&error)),
-            }
-        }
-        Err(unavailable())
-    }
-
-    /// The fields that somebody sent, with the user whose key it is.
-    async fn fields(&self, body: Incoming, key: &KeyFacts) -> Result<Map<String, Value>, Denial> {
+    /// The fields that somebody sent.
+    async fn fields(&self, body: Incoming) -> Result<Map<String, Value>, Denial> {
         let bytes = whole(body, LARGEST_BODY, self.limits.idle).await?;
-        let mut fields: Map<String, Value> = if bytes.is_empty() {
+        let fields: Map<String, Value> = if bytes.is_empty() {
             Map::new()
         } else {
             let fields = serde_json::from_slice(&bytes);
@@ -182,56 +186,14 @@ impl Catalogue {
         if fields.contains_key("user_id") {
             return Err(invalid("user_id", "is given by the key"));
         }
-        fields.insert("user_id".into(), Value::from(&*key.rights.user_id));
         Ok(fields)
     }
 }
 
-/// The parameters of a query, each of them once.
-struct Query(Vec<(String, String)>);
-
-impl Query {
-    fn read(query: Option<&str>) -> Result<Self, Denial> {
-        let pairs: Vec<(String, String)> =
-            form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
-        for (at, (name, _)) in pairs.iter().enumerate() {
-            if pairs[..at].iter().any(|(earlier, _)| earlier == name) {
-                return Err(invalid(name, "must be given once"));
-            }
-        }
-        Ok(Self(pairs))
-    }
-
-    fn of_models(mut self) -> Result<ModelQuery, Denial> {
-        let (model_type, tag) = (self.take("model_type"), self.take("tag"));
-        let (page_size, cursor) = (self.page_size()?, self.take("cursor"));
-        self.is_empty()?;
-        Ok(ModelQuery { model_type, tag, page_size, cursor })
-    }
-
-    fn of_versions(mut self) -> Result<ModelVersionQuery, Denial> {
-        let (page_size, cursor) = (self.page_size()?, self.take("cursor"));
-        self.is_empty()?;
-        Ok(ModelVersionQuery { page_size, cursor })
-    }
-
-    fn page_size(&mut self) -> Result<Option<u32>, Denial> {
-        let size = self.take("limit").map(|size| size.parse::<u32>());
-        size.transpose().map_err(|_| invalid("limit", "must be a whole number from 1 to 1000"))
-    }
-
-    fn take(&mut self, name: &str) -> Option<String> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.swap_remove(at).1)
-    }
-
-    /// A misspelt filter would show other models than were asked for.
-    fn is_empty(&self) -> Result<(), Denial> {
-        match self.0.first() {
-            None => Ok(()),
-            Some((name, _)) => Err(invalid(name, "is no parameter here")),
-        }
-    }
+/// The fields, with the user whose key it is.
+fn of_user(mut fields: Map<String, Value>, key: &KeyFacts) -> Map<String, Value> {
+    fields.insert("user_id".into(), Value::from(&*key.rights.user_id));
+    fields
 }
 
 fn written(status: StatusCode, body: &impl Serialize) -> Response<AnswerBody> {
@@ -240,35 +202,16 @@ fn written(status: StatusCode, body: &impl Serialize) -> Response<AnswerBody> {
 }
 
 fn invalid(field: &str, message: &str) -> Denial {
-    let detail = format!("{field} {message}");
-    let errors = vec![FieldError { field: field.to_owned(), message: message.to_owned() }];
+    let error = FieldError { field: field.to_owned(), message: message.to_owned() };
+    all_invalid(format!("{field} {message}"), vec![error])
+}
+
+fn all_invalid(detail: String, errors: Vec<FieldError>) -> Denial {
     Denial { errors, ..Denial::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_fields", detail) }
 }
 
-fn unavailable() -> Denial {
-    Denial::unavailable(Unavailable::Unreachable)
-}
-
-/// Whether another node may know better.
-fn is_of_this_node(error: &Error) -> bool {
-    !matches!(error, Error::NotFound(_) | Error::Invalid { .. } | Error::Conflict(_) | Error::Limited { .. })
-}
-
-/// What the service said, to whom it concerns. That it can't be used is nobody's fault but ours.
-fn denial(error: &Error) -> Denial {
-    let of = |status, code, told: &Told| Denial::new(status, code, told.detail.clone());
-    match error {
-        Error::NotFound(told) => of(StatusCode::NOT_FOUND, "not_found", told),
-        Error::Conflict(told) => of(StatusCode::CONFLICT, "conflict", told),
-        Error::Invalid { told, errors } => {
-            let denial = of(StatusCode::UNPROCESSABLE_ENTITY, "invalid_fields", told);
-            Denial { errors: errors.clone(), ..denial }
-        }
-        error => {
-            tracing::warn!(%error, "the catalogue of models can't be used");
-            unavailable()
-        }
-    }
+fn no_model() -> Denial {
+    Denial::new(StatusCode::NOT_FOUND, "not_found", "Model not found")
 }
 
 #[cfg(test)]
@@ -301,17 +244,5 @@ mod tests {
             });
             assert_eq!(found, expected, "{method} {path}");
         }
-    }
-
-    #[test]
-    fn a_query_is_read_whole_or_refused() {
-        let field =
-            |query| Query::read(Some(query)).and_then(Query::of_models).map_err(|denial| denial.detail);
-        let asked = field("model_type=a&tag=b:c&limit=5&cursor=d").unwrap();
-        assert_eq!((asked.model_type.as_deref(), asked.page_size), (Some("a"), Some(5)));
-        assert_eq!((asked.tag.as_deref(), asked.cursor.as_deref()), (Some("b:c"), Some("d")));
-        assert_eq!(field("modeltype=a").unwrap_err(), "modeltype is no parameter here");
-        assert_eq!(field("tag=a:b&tag=c:d").unwrap_err(), "tag must be given once");
-        assert_eq!(field("limit=-1").unwrap_err(), "limit must be a whole number from 1 to 1000");
     }
 }
