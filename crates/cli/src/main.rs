@@ -8,6 +8,7 @@ mod gateway;
 mod gateway_settings;
 mod listening;
 mod logs;
+mod mlflow_server;
 mod output;
 mod profile;
 mod service;

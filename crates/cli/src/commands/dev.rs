@@ -16,6 +16,7 @@ use crate::files;
 use crate::gateway;
 use crate::gateway_settings::GatewaySettings;
 use crate::logs::{self, LogFormat};
+use crate::mlflow_server::MlflowServer;
 use crate::service::{self, DEFAULT_LISTEN, app_options, asked_to_stop, bind};
 use crate::settings::{ConfigFile, Settings};
 
@@ -34,6 +35,9 @@ pub(crate) struct Args {
     /// Configuration file with what is behind the gateway
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Start an installed MLflow server behind the gateway, too; PROGRAM says where it is [default: mlflow]
+    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "mlflow")]
+    mlflow: Option<PathBuf>,
     /// What to log
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log: String,
@@ -54,54 +58,95 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     let file = args.config.as_deref().map(ConfigFile::read).transpose()?;
-    let written = file.as_ref().map(ConfigFile::gateway).transpose()?.unwrap_or_default();
-    let mut behind = GatewaySettings {
+    let mut behind = behind(args, file.as_ref())?;
+    logs::start(&args.log, LogFormat::Text)?;
+    files::make_private_directory(&args.dir)?;
+    service::block_on(async {
+        // From here on, whatever is started is stopped.
+        let stop = asked_to_stop()?;
+        let start = |program| MlflowServer::start(program, &args.dir.join("mlflow"));
+        let mut mlflow = args.mlflow.as_deref().map(start).transpose()?;
+        if let Some(server) = &mlflow {
+            behind.mlflow_url = Some(server.url.clone());
+        }
+        let served = serve(args, behind, file.as_ref(), mlflow.as_mut(), stop).await;
+        if let Some(server) = mlflow {
+            server.stop().await;
+        }
+        served
+    })
+}
+
+/// What is behind the gateway.
+fn behind(args: &Args, file: Option<&ConfigFile>) -> Result<GatewaySettings, Failure> {
+    let written = file.map(ConfigFile::gateway).transpose()?.unwrap_or_default();
+    if args.mlflow.is_some() && written.mlflow_url.is_some() {
+        let hint = "leave --mlflow out, or mlflow_url";
+        return Err(Failure::wrong_use("the file names an MLflow server, and --mlflow starts another", hint));
+    }
+    Ok(GatewaySettings {
         listen: Some(args.gateway_listen),
         mlflow_url: written.mlflow_url,
         mlflow_admin: written.mlflow_admin,
         ..GatewaySettings::default()
-    };
-    let routes = gateway::routes(&behind, file.as_ref())?;
-    logs::start(&args.log, LogFormat::Text)?;
-    files::make_private_directory(&args.dir)?;
+    })
+}
+
+/// Starts everything, and serves until it is to stop.
+async fn serve(
+    args: &Args,
+    mut behind: GatewaySettings,
+    file: Option<&ConfigFile>,
+    mlflow: Option<&mut MlflowServer>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    tokio::pin!(stop);
+    let routes = gateway::routes(&behind, file)?;
     let settings = Settings {
         listen: Some(args.listen),
         database: Some(format!("sqlite://{}", args.dir.join("hokusai.db").display())),
         ..Settings::default()
     };
-    service::block_on(async {
-        let mut options = app_options(&settings)?;
-        options.allowed_hosts = this_machine();
-        let listener = bind(&settings).await?;
-        let gateway_listener = gateway::bind(&behind).await?;
-        let running = service::start(&settings).await?;
-        let credentials = Credentials {
-            admin_token: kept_token(&running.engine, &args.dir.join("admin-token"), Role::Operator).await?,
-            api_key: sample_key(&running.engine, &args.dir.join("api-key")).await?,
-        };
-        let service_token = args.dir.join("service-token");
-        kept_token(&running.engine, &service_token, Role::Verifier).await?;
-        behind.service_token_file = Some(service_token);
-        behind.journal = Some(args.dir.join("gateway"));
-        let addresses = (listener.local_addr()?, gateway_listener.local_addr()?);
-        behind.auth_service = Some(vec![format!("http://{}", addresses.0)]);
-        let stop = asked_to_stop()?;
-        let exposition = running.exposition.clone();
-        // The service goes last: the gateway still has to tell it something.
-        let (end_service, service_ends) = tokio::sync::oneshot::channel::<()>();
-        let serving = tokio::spawn(service::serve(running, listener, options, async {
-            let _ = service_ends.await;
-        }));
-        let nodes = gateway::Nodes::of(&behind)?;
-        let verifier = gateway::verifier(&behind, &nodes)?;
-        let mut options = gateway::options(&behind)?;
-        options.allowed_hosts = this_machine();
+    let mut options = app_options(&settings)?;
+    options.allowed_hosts = this_machine();
+    let listener = bind(&settings).await?;
+    let gateway_listener = gateway::bind(&behind).await?;
+    let running = service::start(&settings).await?;
+    let credentials = Credentials {
+        admin_token: kept_token(&running.engine, &args.dir.join("admin-token"), Role::Operator).await?,
+        api_key: sample_key(&running.engine, &args.dir.join("api-key")).await?,
+    };
+    let service_token = args.dir.join("service-token");
+    kept_token(&running.engine, &service_token, Role::Verifier).await?;
+    behind.service_token_file = Some(service_token);
+    behind.journal = Some(args.dir.join("gateway"));
+    let addresses = (listener.local_addr()?, gateway_listener.local_addr()?);
+    behind.auth_service = Some(vec![format!("http://{}", addresses.0)]);
+    let exposition = running.exposition.clone();
+    // The service goes last: the gateway still has to tell it something.
+    let (end_service, service_ends) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(service::serve(running, listener, options, async {
+        let _ = service_ends.await;
+    }));
+    let nodes = gateway::Nodes::of(&behind)?;
+    let verifier = gateway::verifier(&behind, &nodes)?;
+    let mut options = gateway::options(&behind)?;
+    options.allowed_hosts = this_machine();
+    let in_front = options.mlflow.clone();
+    let is_ready = match (mlflow, &in_front) {
+        (Some(server), Some(mlflow)) => tokio::select! {
+            ready = server.wait_until_ready(mlflow) => ready.map(|()| true)?,
+            () = &mut stop => false,
+        },
+        _ => true,
+    };
+    if is_ready {
         let gateway = Gateway::new(routes, verifier.clone(), nodes.clients()?, options, exposition.clone());
-        greet(addresses, &credentials)?;
+        greet(addresses, &credentials, in_front.is_some())?;
         gateway::serve(gateway_listener, gateway, verifier, exposition, stop).await;
-        let _ = end_service.send(());
-        serving.await?
-    })
+    }
+    let _ = end_service.send(());
+    serving.await?
 }
 
 /// The names that a browser on this machine may call it by.
@@ -153,7 +198,11 @@ async fn sample_key(engine: &Engine, file: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-fn greet((address, gateway): (SocketAddr, SocketAddr), credentials: &Credentials) -> Result<(), Failure> {
+fn greet(
+    (address, gateway): (SocketAddr, SocketAddr),
+    credentials: &Credentials,
+    has_mlflow: bool,
+) -> Result<(), Failure> {
     let Credentials { admin_token, api_key } = credentials;
     let mut out = std::io::stdout().lock();
     writeln!(
@@ -181,6 +230,16 @@ Ask the gateway with it:
   curl $HOKUSAI_API_ENDPOINT/v1/models -H "Authorization: Bearer $HOKUSAI_API_KEY"
 "#
     )?;
+    if has_mlflow {
+        writeln!(
+            out,
+            r"MLflow is behind the gateway. Its client needs two variables:
+
+  export MLFLOW_TRACKING_URI=http://{gateway}
+  export MLFLOW_TRACKING_TOKEN={api_key}
+"
+        )?;
+    }
     out.flush()?;
     Ok(())
 }
