@@ -1,8 +1,10 @@
 //! What a GraphQL request asks for. All of MLflow's are a POST to one path, so the body has to tell.
 //!
-//! This reads less than GraphQL is: whatever it does not understand, or does not know to be harmless, does not
-//! pass. What goes on is what was read, and nothing else of the body.
+//! Whatever is not understood, or not known to be harmless, does not pass. What goes on is what was read, and
+//! nothing else of the body.
 
+use apollo_parser::Parser;
+use apollo_parser::cst::{Definition, OperationDefinition, Selection};
 use bytes::Bytes;
 use hokusai_client::Denial;
 use http::StatusCode;
@@ -13,6 +15,10 @@ use super::table;
 
 /// The largest request, in bytes.
 pub(crate) const LARGEST: u64 = 256 * 1024;
+/// The most words and marks in a document; MLflow's own have some hundred.
+const MOST_TOKENS: usize = 20_000;
+/// How deep a document may go; MLflow's own go to some ten.
+const DEEPEST: usize = 64;
 /// Fields that every schema has: about types, not about data.
 const OF_TYPES: [&str; 3] = ["__typename", "__schema", "__type"];
 
@@ -25,21 +31,11 @@ struct Asked<'a> {
     operation_name: Option<String>,
 }
 
-/// A piece of a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token<'a> {
-    Name(&'a str),
-    /// A number or a text.
-    Value,
-    Dots,
-    Mark(u8),
-}
-
 /// Why a document does not pass.
 #[derive(Debug, PartialEq, Eq)]
-enum Fault<'a> {
+enum Fault {
     NotUnderstood,
-    Unknown(&'a str),
+    Unknown(String),
 }
 
 /// The body as it goes on, if it only reads what is known.
@@ -64,134 +60,39 @@ fn not_understood() -> Denial {
     Denial::new(StatusCode::BAD_REQUEST, "graphql_not_understood", detail)
 }
 
-/// Looks at the fields at the top of every operation. Fragments may stand further down only.
-fn check(document: &str) -> Result<(), Fault<'_>> {
-    let tokens = tokens(document).ok_or(Fault::NotUnderstood)?;
-    let mut rest = tokens.as_slice();
-    while let Some(first) = rest.first() {
-        let is_known: Option<fn(&str) -> bool> = match first {
-            Token::Mark(b'{') | Token::Name("query") => Some(table::is_query),
-            Token::Name("mutation") => Some(table::is_mutation),
-            Token::Name("fragment") => None,
+/// Looks at the fields at the top of every operation.
+fn check(document: &str) -> Result<(), Fault> {
+    let tree = Parser::new(document).recursion_limit(DEEPEST).token_limit(MOST_TOKENS).parse();
+    if tree.errors().next().is_some() {
+        return Err(Fault::NotUnderstood);
+    }
+    for definition in tree.document().definitions() {
+        match definition {
+            Definition::OperationDefinition(operation) => check_operation(&operation)?,
+            // It stands below a field, or its use at the top is refused.
+            Definition::FragmentDefinition(_) => {}
             _ => return Err(Fault::NotUnderstood),
-        };
-        while !matches!(rest.first(), Some(Token::Mark(b'{'))) {
-            rest = skip_one(rest)?;
         }
-        rest = match is_known {
-            None => skip_one(rest)?,
-            Some(is_known) => check_fields(&rest[1..], is_known)?,
-        };
     }
-    if tokens.is_empty() { Err(Fault::NotUnderstood) } else { Ok(()) }
+    Ok(())
 }
 
-/// Reads the fields between two braces; what follows the second.
-fn check_fields<'t, 'a>(
-    mut rest: &'t [Token<'a>],
-    is_known: fn(&str) -> bool,
-) -> Result<&'t [Token<'a>], Fault<'a>> {
-    loop {
-        let field = match rest {
-            [Token::Mark(b'}'), after @ ..] => return Ok(after),
-            [Token::Name(_), Token::Mark(b':'), Token::Name(field), after @ ..]
-            | [Token::Name(field), after @ ..] => {
-                rest = after;
-                *field
-            }
-            _ => return Err(Fault::NotUnderstood),
-        };
-        if !is_known(field) && !OF_TYPES.contains(&field) {
-            return Err(Fault::Unknown(field));
-        }
-        // Arguments, directives with theirs, and what is wanted of the field.
-        loop {
-            rest = match rest {
-                [Token::Mark(b'('), ..] => skip_one(rest)?,
-                [Token::Mark(b'@'), Token::Name(_), after @ ..] => after,
-                [Token::Mark(b'{'), ..] => {
-                    rest = skip_one(rest)?;
-                    break;
-                }
-                _ => break,
-            };
+fn check_operation(operation: &OperationDefinition) -> Result<(), Fault> {
+    let is_known = match operation.operation_type() {
+        None => table::is_query,
+        Some(kind) if kind.query_token().is_some() => table::is_query,
+        Some(kind) if kind.mutation_token().is_some() => table::is_mutation,
+        Some(_) => return Err(Fault::NotUnderstood),
+    };
+    let fields = operation.selection_set().ok_or(Fault::NotUnderstood)?;
+    for selection in fields.selections() {
+        let Selection::Field(field) = selection else { return Err(Fault::NotUnderstood) };
+        let name = field.name().ok_or(Fault::NotUnderstood)?.text().to_string();
+        if !is_known(&name) && !OF_TYPES.contains(&&*name) {
+            return Err(Fault::Unknown(name));
         }
     }
-}
-
-/// Skips a token, or all that is between two brackets.
-fn skip_one<'t, 'a>(tokens: &'t [Token<'a>]) -> Result<&'t [Token<'a>], Fault<'a>> {
-    let mut open = Vec::new();
-    for (at, token) in tokens.iter().enumerate() {
-        match token {
-            Token::Mark(b'(') => open.push(b')'),
-            Token::Mark(b'[') => open.push(b']'),
-            Token::Mark(b'{') => open.push(b'}'),
-            Token::Mark(mark @ (b')' | b']' | b'}')) if open.pop() != Some(*mark) => break,
-            _ => {}
-        }
-        if open.is_empty() {
-            return Ok(&tokens[at + 1..]);
-        }
-    }
-    Err(Fault::NotUnderstood)
-}
-
-/// The document in pieces. `None`, if one is not understood: blocks of text are among them.
-fn tokens(document: &str) -> Option<Vec<Token<'_>>> {
-    let mut tokens = Vec::new();
-    let mut rest = document;
-    while let Some(first) = rest.bytes().next() {
-        let length = match first {
-            b' ' | b'\t' | b'\n' | b'\r' | b',' => 1,
-            b'#' => rest.find(['\n', '\r']).unwrap_or(rest.len()),
-            b'"' => {
-                tokens.push(Token::Value);
-                text_length(rest)?
-            }
-            b'.' if rest.starts_with("...") => {
-                tokens.push(Token::Dots);
-                3
-            }
-            b'!' | b'$' | b'&' | b'(' | b')' | b':' | b'=' | b'@' | b'[' | b']' | b'{' | b'|' | b'}' => {
-                tokens.push(Token::Mark(first));
-                1
-            }
-            b'-' | b'0'..=b'9' => {
-                tokens.push(Token::Value);
-                length_of(rest, |b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-            }
-            b'_' | b'a'..=b'z' | b'A'..=b'Z' => {
-                let length = length_of(rest, |b| b.is_ascii_alphanumeric() || b == b'_');
-                tokens.push(Token::Name(&rest[..length]));
-                length
-            }
-            _ => return None,
-        };
-        rest = &rest[length..];
-    }
-    Some(tokens)
-}
-
-fn length_of(text: &str, belongs: impl Fn(u8) -> bool) -> usize {
-    text.bytes().position(|byte| !belongs(byte)).unwrap_or(text.len())
-}
-
-/// The length of a text with its quotes.
-fn text_length(rest: &str) -> Option<usize> {
-    if rest.starts_with("\"\"\"") {
-        return None;
-    }
-    let mut bytes = rest.bytes().enumerate().skip(1);
-    while let Some((at, byte)) = bytes.next() {
-        match byte {
-            b'"' => return Some(at + 1),
-            b'\\' => drop(bytes.next()?),
-            b'\n' | b'\r' => return None,
-            _ => {}
-        }
-    }
-    None
+    Ok(())
 }
 
 #[cfg(test)]
@@ -208,6 +109,8 @@ mod tests {
             "mutation Search($a: [Int!]) { mlflowSearchRuns(input: {n: -1.5e+3, s: \"\\\"}\"}) { runs { x } } }",
             "fragment X on A { b } query { mlflowListArtifacts { ... on A { b } ...X } test }",
             "{ __schema { types { name } } __typename }",
+            "{ test(a: \"\"\" } { \"\"\") }",
+            "\u{feff}{ test }",
         ] {
             assert_eq!(check(document), Ok(()), "{document}");
         }
@@ -228,19 +131,30 @@ mod tests {
             ("{ ... @include(if: true) { mlflowDeleteRun } }", None),
             ("subscription { test }", None),
             ("type X { test: Int }", None),
-            ("{ test(a: \"\"\"\" } { \"\"\") }", None),
-            ("{ test(a: \"\n\") }", None),
+            ("{ test(a: \"\"\" } \\\"\"\" \"\"\") other }", Some("other")),
+            ("{ test(a: \"\"\" } { ) other }", None),
+            ("{ test # } \r other }", Some("other")),
+            ("{ test # } \r\n other }", Some("other")),
+            ("{ test(a: \"b\n other(a: \") }", None),
+            ("{ test(a: \"\"\"\\\"\"\" \"\"\\\\\"\"\" ) } \"\"\") other }", Some("other")),
             ("{ test(a: [)] }", None),
             ("{ test", None),
             ("{ test }}", None),
             ("{ test ? }", None),
-            ("\u{feff}{ test }", None),
             ("", None),
             ("query", None),
         ] {
-            let expected = unknown.map_or(Fault::NotUnderstood, Fault::Unknown);
+            let expected = unknown.map_or(Fault::NotUnderstood, |field| Fault::Unknown(field.into()));
             assert_eq!(check(document), Err(expected), "{document}");
         }
+    }
+
+    #[test]
+    fn what_is_too_deep_or_too_long_does_not_pass() {
+        let deep = |levels: usize| format!("{}{}", "{ test ".repeat(levels), "}".repeat(levels));
+        assert_eq!(check(&deep(DEEPEST / 2)), Ok(()));
+        assert_eq!(check(&deep(100_000)), Err(Fault::NotUnderstood));
+        assert_eq!(check(&format!("{{ {} }}", "test ".repeat(MOST_TOKENS))), Err(Fault::NotUnderstood));
     }
 
     #[test]
