@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -120,11 +121,31 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="session")
+def faketime_library() -> str:
+    """The library that the `faketime` program would load."""
+    command = ["faketime", "-m", "now", "printenv", "LD_PRELOAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def clock_at(library: str, moment: str) -> dict[str, str]:
+    """Variables of a program for which it is `moment` when it starts, and from where its clock goes on."""
+    return {
+        "LD_PRELOAD": library,
+        "FAKETIME": f"@{moment}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "TZ": "UTC",
+    }
+
+
+@pytest.fixture(scope="session")
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]:
     """An MLflow server, for all tests that need one."""
-    server = TrackingServer(tmp_path_factory.mktemp("mlflow"))
+    directory = tmp_path_factory.mktemp("mlflow")
+    server = TrackingServer(directory)
     yield server
     server.stop()
+    # Some are large.
+    shutil.rmtree(directory / "artifacts", ignore_errors=True)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 
-import pytest
 import requests
-from conftest import Service, Start
+from conftest import Service, Start, clock_at
 
 DAY = "2031-05-06"
 KEYS = "/api/v1/keys"
@@ -15,22 +13,8 @@ VALIDATE = "/api/v1/keys/validate"
 LIMIT = 10
 
 
-@pytest.fixture(scope="module")
-def faketime_library() -> str:
-    """The library that the `faketime` program would load."""
-    command = ["faketime", "-m", "now", "printenv", "LD_PRELOAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
 def serve_at(start: Start, library: str, moment: str) -> Service:
-    """A service for which it is `moment`, from where its clock goes on."""
-    return start(
-        "serve",
-        LD_PRELOAD=library,
-        FAKETIME=f"@{moment}",
-        FAKETIME_DONT_FAKE_MONOTONIC="1",
-        TZ="UTC",
-    )
+    return start("serve", **clock_at(library, moment))
 
 
 def test_the_full_hour_brings_back_the_whole_limit(start: Start, faketime_library: str) -> None:

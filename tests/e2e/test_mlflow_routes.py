@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from conftest import ROOT
+from tracking import OWN, QUIET
 
 TABLE = ROOT / "crates/gateway/src/mlflow/routes.txt"
 PROGRAM = Path(__file__).parent / "mlflow_routes.py"
@@ -21,9 +21,9 @@ READING = re.compile(r"_?(validate_can|allow)_(read|view|get|search|list|query|b
 
 @cache
 def installed() -> dict:
-    settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_FLASK_SERVER_SECRET_KEY": "of this test"}
+    settings = OWN | QUIET | {"MLFLOW_FLASK_SERVER_SECRET_KEY": "of this test"}
     done = subprocess.run(
-        [sys.executable, str(PROGRAM)], env=os.environ | settings, capture_output=True, text=True, check=False
+        [sys.executable, str(PROGRAM)], env=settings, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

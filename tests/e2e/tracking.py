@@ -25,38 +25,38 @@ def free_port() -> int:
         return one.getsockname()[1]
 
 
-class TrackingServer:
-    """`mlflow server` on a port of its own; stopped with all of its processes."""
+class Server:
+    """A Python module as a server on a port of its own; stopped with all of its processes."""
 
-    def __init__(self, directory: Path) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
-        self._log = (directory / "mlflow.log").open("w+")
+    def __init__(self, directory: Path, *command: str, healthy: str, **variables: str) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = (directory / f"{command[0]}.log").open("w+")
         self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"),
-                *("--port", self.url.rpartition(":")[2]),
-                *("--backend-store-uri", f"sqlite:///{directory}/mlflow.db"),
-                *("--artifacts-destination", str(directory / "artifacts")),
-            ],
-            env=OWN | QUIET | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port)],
+            env=OWN | QUIET | variables,
             cwd=directory,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self._wait_until_ready()
+        self._wait_until_ready(self.url + healthy)
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, healthy: str) -> None:
         ends = time.monotonic() + STARTS_WITHIN_SECONDS
         while time.monotonic() < ends and self._process.poll() is None:
             try:
-                if requests.get(f"{self.url}/health", timeout=1).ok:
+                if requests.get(healthy, timeout=1).ok:
                     return
             except requests.RequestException:
                 time.sleep(0.1)
         self.stop()
-        self._log.seek(0)
-        raise AssertionError(f"MLflow does not come up:\n{self._log.read()}")
+        raise AssertionError(f"it does not come up:\n{self.output}")
+
+    @property
+    def output(self) -> str:
+        """What it has written so far."""
+        return Path(self._log.name).read_text()
 
     def stop(self) -> None:
         if self._process.poll() is None:
@@ -66,6 +66,21 @@ class TrackingServer:
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, 9)
                 self._process.wait()
+
+
+class TrackingServer(Server):
+    """`mlflow server`, with its files in a directory or wherever `artifacts` says."""
+
+    def __init__(self, directory: Path, artifacts: str = "", **variables: str) -> None:
+        super().__init__(
+            directory,
+            *("mlflow", "server", "--workers", "1"),
+            *("--backend-store-uri", f"sqlite:///{directory}/mlflow.db"),
+            *("--artifacts-destination", artifacts or str(directory / "artifacts")),
+            healthy="/health",
+            MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+            **variables,
+        )
 
 
 def client(program: str, gateway: str, key: str, *arguments: str, timeout: int = 120, **more: str) -> dict:

@@ -153,7 +153,7 @@ fn mlflow(settings: &GatewaySettings) -> Result<Option<Mlflow>, Failure> {
     let listen = settings.listen.unwrap_or(DEFAULT_LISTEN);
     let made = Mlflow::at(url, listen, settings.mlflow_admin.unwrap_or(false));
     let hint = "name the MLflow server, such as http://127.0.0.1:5000";
-    made.map(Some).map_err(|(what, _)| Failure::wrong_use(format!("mlflow_url: {what}"), hint))
+    made.map(Some).map_err(|what| Failure::wrong_use(format!("mlflow_url: {what}"), hint))
 }
 
 /// Serves until `stop`, then finishes what is in flight, and tells the service what it does not know yet.

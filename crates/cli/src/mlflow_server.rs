@@ -31,7 +31,8 @@ pub(crate) struct MlflowServer {
 
 impl MlflowServer {
     /// Starts a program that is MLflow. All that it keeps is below `directory`.
-    pub(crate) fn start(program: &Path, directory: &Path) -> Result<Self, Failure> {
+    /// What the gateway does not pass on, it need not run.
+    pub(crate) fn start(program: &Path, directory: &Path, runs_jobs: bool) -> Result<Self, Failure> {
         std::fs::create_dir_all(directory).with_context(|| format!("can't make {}", directory.display()))?;
         let directory = directory.canonicalize()?;
         let log = directory.join("mlflow.log");
@@ -44,12 +45,13 @@ impl MlflowServer {
             .arg(format!("sqlite:///{}", directory.join("mlflow.db").display()))
             .arg("--artifacts-destination")
             .arg(directory.join("artifacts"))
-            // What the gateway does not pass on, it need not run.
-            .env("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
             .stdin(Stdio::null())
             .stderr(output.try_clone()?)
             .stdout(output)
             .process_group(0);
+        if !runs_jobs {
+            command.env("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false");
+        }
         // These are for clients, of the gateway perhaps.
         for name in ["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_TOKEN"] {
             command.env_remove(name);

@@ -66,7 +66,7 @@ pub use hokusai_core::allotment::Quota as HourlyQuota;
 pub use hokusai_core::billing::Money;
 pub use hokusai_core::calendar::{Day, Month};
 pub use hokusai_core::id::{KeyId, TokenId};
-pub use hokusai_core::model::{ModelName, ModelType, Tag, are_tags};
+pub use hokusai_core::model::{self, ModelName, ModelType, Tag};
 pub use hokusai_core::policy::{Attempt, ClientAddress, Demand, KeyFacts, Refusal};
 pub use hokusai_core::scope::Scope;
 pub use hokusai_core::secret::Secret;

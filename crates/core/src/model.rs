@@ -13,6 +13,12 @@ pub const MAX_TAGS: usize = 50;
 pub const MAX_TAG_KEY: usize = 64;
 /// The longest value of a tag, in characters.
 pub const MAX_TAG_VALUE: usize = 256;
+/// The most bytes of all tags of one thing, written as JSON.
+pub const MAX_TAG_BYTES: usize = 4096;
+/// The longest description of a model or a version, in characters.
+pub const MAX_DESCRIPTION: usize = 2000;
+/// The longest source of a version, in characters.
+pub const MAX_SOURCE: usize = 1000;
 /// The most models in a catalogue.
 pub const MAX_MODELS: i64 = 100_000;
 /// The most versions of a model.
@@ -23,6 +29,10 @@ pub const MAX_VERSIONS: i64 = 10_000;
 pub struct ModelName(Box<str>);
 
 impl ModelName {
+    /// What a name has to be, for whoever gave another.
+    pub const RULE: &str = "must be 1 to 100 characters, none of them a control character or one of / \\ : ; %, \
+                            and not begin with a dot";
+
     /// Reads a name: 1 to [`MAX_NAME`] characters without white space around them. It is one piece of a path that
     /// has to mean the same to every program on the way: control characters, `/`, `\`, `:`, `;` and `%` are not
     /// allowed, nor is a dot at its beginning.

@@ -15,7 +15,7 @@ use crate::body::{AnswerBody, Upload};
 use crate::clock::{self, Moment};
 use crate::config::RouteTable;
 use crate::mlflow::{self, Mlflow};
-use crate::models::{self, Catalogue};
+use crate::models::{self, Asker, Catalogue};
 use crate::routes::{Limits, Place, Routes};
 use crate::traffic::{self, Traffic};
 use crate::{answer, credential, own, receive};
@@ -68,6 +68,8 @@ pub(crate) struct Caller {
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) place: Option<Place>,
+    /// Whether MLflow's client is told, whatever it is told.
+    pub(crate) is_for_mlflow: bool,
     pub(crate) admitted: Option<(KnownKey, HourlyQuota)>,
     pub(crate) key_in_query: bool,
 }
@@ -101,10 +103,8 @@ impl Gateway {
         let mut exchange = Exchange { gateway, method, caller, seen: Seen::default(), status: CALLER_GONE };
         let response = match gateway.pass(request, &exchange.caller, &mut exchange.seen).await {
             Ok(response) => response,
-            Err(denial) => match exchange.seen.place {
-                Some(Place::Mlflow(_)) => mlflow::denied(denial),
-                _ => answer::denied(&denial, &denial.body()),
-            },
+            Err(denial) if exchange.seen.is_for_mlflow => mlflow::denied(denial),
+            Err(denial) => answer::denied(&denial, &denial.body()),
         };
         exchange.status = response.status().as_u16();
         answer::finish(response, &exchange.caller, &exchange.seen, gateway.options.is_tls)
@@ -125,7 +125,7 @@ impl Parts {
         if let Some(answer) = own::answer(&parts, &path, caller, self) {
             return answer;
         }
-        let place = self.place(&parts.method, &path)?;
+        let place = self.place(&parts.method, &path, seen)?;
         let place = seen.place.insert(place).clone();
         receive::fits(&parts, self.limits(&place))?;
         let (key, query) = credential::take(&mut parts.headers, uri.query())?;
@@ -136,7 +136,10 @@ impl Parts {
         let (key, quota) = self.verify(&key, &place, place.demand(&parts.method), caller).await?;
         let key = &seen.admitted.insert((key, quota)).0;
         match &place {
-            Place::Models(call) => self.catalogue.answer(call, query.rest.as_deref(), body, key).await,
+            Place::Models(call) => {
+                let asker = Asker { key, request: &caller.id };
+                self.catalogue.answer(call, query.rest.as_deref(), body, asker).await
+            }
             Place::Route(route) => {
                 let body = Upload::of(body, route.limits);
                 self.forward((parts, body), (&path, query.rest.as_deref()), route, caller, key).await
@@ -149,11 +152,12 @@ impl Parts {
     }
 
     /// Where the request leads. Nothing passes by default.
-    fn place(&self, method: &Method, path: &str) -> Result<Place, Denial> {
+    fn place(&self, method: &Method, path: &str, seen: &mut Seen) -> Result<Place, Denial> {
         if let Some(call) = models::Call::of(method, path) {
             return call.map(Place::Models);
         }
         if let Some(call) = self.options.mlflow.as_ref().and_then(|mlflow| mlflow.find(method, path)) {
+            seen.is_for_mlflow = true;
             return call.map(Place::Mlflow);
         }
         self.routes.find(path).cloned().map(Place::Route).ok_or_else(receive::no_route)

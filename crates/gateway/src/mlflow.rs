@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hokusai_client::{Demand, Denial};
 use http::header::{
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING, HOST, ORIGIN,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING, HOST, HeaderName, ORIGIN,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::answer;
 use crate::body::{AnswerBody, Progress, Upload};
-use crate::config::{self, UpstreamFault};
+use crate::config;
 use crate::forward::drop_overrides;
 use crate::receive::{no_route, whole, wrong_method};
 use crate::routes::{Limits, Route, leads};
@@ -44,6 +44,8 @@ const AT_THE_ROOT: [&str; 12] = [
     "/static-files",
     "/v1/traces",
 ];
+/// Chooses one of several workspaces. No key is bound to one, so nobody may choose.
+const WORKSPACE: HeaderName = HeaderName::from_static("x-mlflow-workspace");
 /// The most seconds that its client is told to wait: it sleeps for as long as it is told.
 const LONGEST_WAIT: u64 = 60;
 
@@ -72,13 +74,13 @@ impl Mlflow {
     /// The server at a URL. What makes that server itself do something is passed on only if `passes_admin`.
     ///
     /// # Errors
-    /// What is wrong with the URL, and how to mend it: among others, that it is where the gateway listens.
-    pub fn at(url: &str, listen: SocketAddr, passes_admin: bool) -> Result<Self, (String, String)> {
+    /// What is wrong with the URL: among others, that it is where the gateway listens.
+    pub fn at(url: &str, listen: SocketAddr, passes_admin: bool) -> Result<Self, String> {
         let options = UpstreamOptions::default();
         let upstream = config::upstream(url, listen, options);
-        let upstream = Arc::new(upstream.map_err(|UpstreamFault { what, hint }| (what, hint.to_owned()))?);
+        let upstream = Arc::new(upstream.map_err(|fault| fault.what)?);
         // It stores what it was sent, or fetches what it is asked for, before it answers; and artifacts are large.
-        let limits = Limits { first_byte: Duration::from_secs(300), body: None, ..Limits::default() };
+        let limits = Limits { first_byte: Duration::from_secs(300), ..Limits::default() };
         let mount = |prefix: &&str| {
             Arc::new(Route {
                 prefix: (*prefix).into(),
@@ -102,6 +104,13 @@ impl Mlflow {
         String::from_utf8_lossy(self.0.mounts[0].upstream.host_header().as_bytes()).into_owned()
     }
 
+    /// Every scope that lets a key do something here.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<&'static str> {
+        let all = ["mlflow:access", "mlflow:read", "mlflow:write", "model:read", "model:write"];
+        all.into_iter().chain(self.0.passes_admin.then_some("mlflow:admin")).collect()
+    }
+
     /// The server, for whoever asks it in other words.
     pub(crate) fn upstream(&self) -> Arc<Upstream> {
         self.0.mounts[0].upstream.clone()
@@ -112,7 +121,8 @@ impl Mlflow {
         let upstream = self.upstream();
         let mut request = Request::new(Upload::whole(Bytes::new()));
         request.headers_mut().insert(HOST, upstream.host_header());
-        *request.uri_mut() = Uri::from_static("/health");
+        let Some(target) = upstream.target("/health", None) else { return false };
+        *request.uri_mut() = Uri::from(target);
         upstream.send(request).await.is_ok_and(|(response, _)| response.status().is_success())
     }
 
@@ -147,7 +157,7 @@ impl Mlflow {
     }
 }
 
-/// The prefix of MLflow that leads for another, or the other way round; `None`: they are apart.
+/// The prefix of MLflow that another begins with; `None`: it may lead elsewhere.
 pub(crate) fn claims(prefix: &str) -> Option<&'static str> {
     let mut own = MOUNTS.into_iter().chain(AT_THE_ROOT);
     own.find(|own| leads(own, prefix, str::eq_ignore_ascii_case))
@@ -167,6 +177,7 @@ impl Call {
     pub(crate) fn limits(&self) -> Limits {
         match self.row.power {
             Power::Graphql => Limits { body: Some(graphql::LARGEST), ..self.mount.limits },
+            Power::Upload => Limits { body: None, ..self.mount.limits },
             _ => self.mount.limits,
         }
     }
@@ -178,7 +189,7 @@ impl Call {
         body: Incoming,
     ) -> Result<(Upload, Option<Arc<Progress>>), Denial> {
         // The gateway lets no page of another origin ask, and its own origin means nothing to MLflow.
-        for name in [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS] {
+        for name in [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS, WORKSPACE] {
             headers.remove(name);
         }
         drop_overrides(headers);
@@ -196,22 +207,29 @@ impl Call {
 pub(crate) fn denied(denial: Denial) -> Response<AnswerBody> {
     let retry_after = denial.retry_after.map(|seconds| seconds.min(LONGEST_WAIT));
     let denial = Denial { retry_after, ..denial };
+    answer::denied(&denial, &body(&denial))
+}
+
+/// What it says; but that a limit was passed is said in the same words everywhere.
+fn body(denial: &Denial) -> Value {
     let mut body = denial.body();
     let error_code = match denial.status {
-        StatusCode::BAD_REQUEST => Some("BAD_REQUEST"),
-        StatusCode::UNAUTHORIZED => Some("UNAUTHENTICATED"),
-        StatusCode::FORBIDDEN => Some("PERMISSION_DENIED"),
-        _ => None,
+        StatusCode::TOO_MANY_REQUESTS => return body,
+        StatusCode::UNAUTHORIZED => "UNAUTHENTICATED",
+        StatusCode::FORBIDDEN => "PERMISSION_DENIED",
+        StatusCode::NOT_FOUND => "ENDPOINT_NOT_FOUND",
+        status if status.is_server_error() => "TEMPORARILY_UNAVAILABLE",
+        _ => "BAD_REQUEST",
     };
-    if let (Some(error_code), Value::Object(fields)) = (error_code, &mut body) {
-        let message = match denial.scopes.first() {
-            Some(scope) => format!("{}: the key needs {scope}", denial.detail),
-            None => denial.detail.clone(),
-        };
+    let message = match denial.scopes.first() {
+        Some(scope) => format!("{}: the key needs {scope}", denial.detail),
+        None => denial.detail.clone(),
+    };
+    if let Value::Object(fields) = &mut body {
         fields.insert("error_code".into(), error_code.into());
         fields.insert("message".into(), message.into());
     }
-    answer::denied(&denial, &body)
+    body
 }
 
 #[cfg(test)]

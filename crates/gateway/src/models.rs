@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use hokusai_client::api::errors::FieldError;
 use hokusai_client::{Client, Demand, Denial, KeyFacts, ModelName, Scope};
+use hokusai_http::RequestId;
 use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -46,6 +47,13 @@ pub(crate) struct Catalogue {
 enum Source {
     Service(Service),
     Registry(Registry),
+}
+
+/// Who asks, and by which request.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    pub(crate) key: &'a KeyFacts,
+    pub(crate) request: &'a RequestId,
 }
 
 /// What is asked of the catalogue.
@@ -107,7 +115,7 @@ impl Catalogue {
             ["/v1/models", "/v1/models/{name}", "/v1/models/{name}/versions"].map(Traffic::of);
         let limits = Limits { body: Some(LARGEST_BODY), ..limits };
         let source = match mlflow {
-            Some(upstream) => Source::Registry(Registry { upstream, patience: limits.first_byte }),
+            Some(upstream) => Source::Registry(Registry::new(upstream, limits.first_byte)),
             None => Source::Service(Service(nodes)),
         };
         Self { source, limits, all, one, versions }
@@ -131,7 +139,7 @@ impl Catalogue {
         call: &Call,
         query: Option<&str>,
         body: Incoming,
-        key: &KeyFacts,
+        asker: Asker<'_>,
     ) -> Result<Response<AnswerBody>, Denial> {
         let query = Query::read(query)?;
         match call {
@@ -139,7 +147,7 @@ impl Catalogue {
                 let asked = query.of_models()?;
                 let page = match &self.source {
                     Source::Service(service) => service.list(&asked).await,
-                    Source::Registry(registry) => registry.list(&asked, key).await,
+                    Source::Registry(registry) => registry.list(&asked, asker).await,
                 };
                 Ok(written(StatusCode::OK, &page?))
             }
@@ -147,7 +155,7 @@ impl Catalogue {
                 let asked = query.of_versions()?;
                 let model = match &self.source {
                     Source::Service(service) => service.show(name, &asked).await,
-                    Source::Registry(registry) => registry.show(name, &asked, key).await,
+                    Source::Registry(registry) => registry.show(name, &asked, asker).await,
                 };
                 Ok(written(StatusCode::OK, &model?))
             }
@@ -155,8 +163,8 @@ impl Catalogue {
                 query.is_empty()?;
                 let fields = self.fields(body).await?;
                 let model = match &self.source {
-                    Source::Service(service) => service.create(&of_user(fields, key)).await,
-                    Source::Registry(registry) => registry.create(NewModel::read(fields)?, key).await,
+                    Source::Service(service) => service.create(&of_user(fields, asker.key)).await,
+                    Source::Registry(registry) => registry.create(NewModel::read(fields)?, asker).await,
                 };
                 Ok(written(StatusCode::CREATED, &model?))
             }
@@ -164,9 +172,9 @@ impl Catalogue {
                 query.is_empty()?;
                 let fields = self.fields(body).await?;
                 let version = match &self.source {
-                    Source::Service(service) => service.add_version(name, &of_user(fields, key)).await,
+                    Source::Service(service) => service.add_version(name, &of_user(fields, asker.key)).await,
                     Source::Registry(registry) => {
-                        registry.add_version(name, NewVersion::read(fields)?, key).await
+                        registry.add_version(name, NewVersion::read(fields)?, asker).await
                     }
                 };
                 Ok(written(StatusCode::CREATED, &version?))

@@ -7,7 +7,9 @@ use std::ops::RangeInclusive;
 use hokusai_core::address::{MAX_ALLOWLIST, parse_block};
 use hokusai_core::calendar::{Day, Month};
 use hokusai_core::key::Environment;
-use hokusai_core::model::{self, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS, MAX_TYPE, ModelName, ModelType, Tag};
+use hokusai_core::model::{
+    MAX_TAG_BYTES, MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS, MAX_TYPE, ModelName, ModelType, Tag, are_tags,
+};
 use hokusai_core::policy::{MAX_RATE_LIMIT, MIN_RATE_LIMIT, canonical_service};
 use hokusai_core::scope::Scope;
 use hokusai_core::time::{DAY, Timestamp};
@@ -284,12 +286,7 @@ pub(crate) fn metadata(value: Value) -> Parsed<String> {
 
 pub(crate) fn model_name(value: Value) -> Parsed<ModelName> {
     let found = text(value).ok().filter(|text| !text.chars().any(char::is_control));
-    found.and_then(|text| ModelName::parse(text.trim())).ok_or_else(|| {
-        format!(
-            "must be 1 to {} characters, none of them a control character or one of / \\ : ; %, and not begin with a dot",
-            model::MAX_NAME
-        )
-    })
+    found.and_then(|text| ModelName::parse(text.trim())).ok_or_else(|| ModelName::RULE.to_owned())
 }
 
 pub(crate) fn model_type(value: Value) -> Parsed<ModelType> {
@@ -301,13 +298,13 @@ pub(crate) fn model_type(value: Value) -> Parsed<ModelType> {
 pub(crate) fn tags(value: Value) -> Parsed<String> {
     let wrong = || {
         format!(
-            "must be an object of at most {MAX_TAGS} texts, {MAX_METADATA} bytes as JSON: keys of 1 to \
+            "must be an object of at most {MAX_TAGS} texts, {MAX_TAG_BYTES} bytes as JSON: keys of 1 to \
              {MAX_TAG_KEY} characters without ':', values of at most {MAX_TAG_VALUE}, none with control characters"
         )
     };
     let object: BTreeMap<String, String> = serde_json::from_value(value).map_err(|_| wrong())?;
     let json = serde_json::to_string(&object).map_err(|_| wrong())?;
-    if model::are_tags(&object) && json.len() <= MAX_METADATA { Ok(json) } else { Err(wrong()) }
+    if are_tags(&object) && json.len() <= MAX_TAG_BYTES { Ok(json) } else { Err(wrong()) }
 }
 
 /// A tag to look for: `key:value`.

@@ -64,7 +64,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     service::block_on(async {
         // From here on, whatever is started is stopped.
         let stop = asked_to_stop()?;
-        let start = |program| MlflowServer::start(program, &args.dir.join("mlflow"));
+        let runs_jobs = behind.mlflow_admin == Some(true);
+        let start = |program| MlflowServer::start(program, &args.dir.join("mlflow"), runs_jobs);
         let mut mlflow = args.mlflow.as_deref().map(start).transpose()?;
         if let Some(server) = &mlflow {
             behind.mlflow_url = Some(server.url.clone());

@@ -51,7 +51,7 @@ fn show(routes: &RouteTable, mlflow: Option<&Mlflow>) -> Result<(), Failure> {
         table.add_row([route.prefix.clone(), route.upstream.clone(), scopes, service]);
     }
     if let Some(mlflow) = mlflow {
-        let scopes = "mlflow:read, mlflow:write, mlflow:access".to_owned();
+        let scopes = mlflow.scopes().join(" or ");
         table.add_row(["MLflow".to_owned(), mlflow.host(), scopes, "any".to_owned()]);
     }
     Ok(output::print_table(&mut out, &table)?)

@@ -7,6 +7,8 @@ use hokusai_client::{Demand, Scope};
 use http::Method;
 
 const TEXT: &str = include_str!("routes.txt");
+/// The most segments of a path. What has more is not looked for: that could take a while.
+const MOST_SEGMENTS: usize = 64;
 /// What a path has that is there with and without this.
 const EITHER: &str = "/(ajax-)api/";
 
@@ -27,6 +29,8 @@ pub(crate) enum Power {
     ModelWrite,
     /// Changes something.
     Write,
+    /// As [`Power::Write`], with a body of any size.
+    Upload,
     /// Makes the server itself do something.
     Admin,
 }
@@ -102,6 +106,7 @@ impl Power {
             "graphql" => Self::Graphql,
             "model-write" => Self::ModelWrite,
             "write" => Self::Write,
+            "upload" => Self::Upload,
             "admin" => Self::Admin,
             _ => return None,
         })
@@ -119,7 +124,7 @@ impl Power {
             Self::ModelRead => Demand::ReadWith(&READING[..]),
             Self::Read | Self::Graphql => Demand::ReadWith(&READING[..2]),
             Self::ModelWrite => Demand::ChangeWith(&WRITING[..]),
-            Self::Write => Demand::ChangeWith(&WRITING[..2]),
+            Self::Write | Self::Upload => Demand::ChangeWith(&WRITING[..2]),
             Self::Admin => Demand::ChangeWith(&RUNNING[..]),
         }
     }
@@ -171,7 +176,11 @@ impl Table {
 
     fn find(&'static self, method: &Method, path: &str) -> Found {
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+        let segments: Vec<&str> =
+            path.strip_prefix('/').unwrap_or(path).split('/').take(MOST_SEGMENTS + 1).collect();
+        if segments.len() > MOST_SEGMENTS {
+            return Found::Nothing;
+        }
         let plain = self.plain.get(path).into_iter().flatten().map(|index| &self.rows[*index]);
         let shaped = self.shaped.iter().map(|index| &self.rows[*index]);
         let fitting: Vec<&Row> = plain.chain(shaped.filter(|row| fits(&row.pieces, &segments))).collect();
@@ -247,7 +256,8 @@ mod tests {
             ("GET", "/api/2.0/mlflow-artifacts/artifacts", Some(Power::Read)),
             ("GET", "/api/2.0/mlflow-artifacts/artifacts/", None),
             ("GET", "/api/2.0/mlflow-artifacts/artifacts/1/a%20b/c", Some(Power::Read)),
-            ("PUT", "/api/2.0/mlflow-artifacts/artifacts/1/a/c", Some(Power::Write)),
+            ("PUT", "/api/2.0/mlflow-artifacts/artifacts/1/a/c", Some(Power::Upload)),
+            ("DELETE", "/api/2.0/mlflow-artifacts/artifacts/1/a/c", Some(Power::Write)),
             ("POST", "/api/2.0/mlflow-artifacts/mpu/create/1/a", Some(Power::Write)),
             ("GET", "/api/2.0/mlflow/logged-models/m-1", Some(Power::Read)),
             ("POST", "/api/2.0/mlflow/logged-models/search", Some(Power::Read)),
@@ -269,6 +279,9 @@ mod tests {
         ] {
             assert_eq!(power(method, path), expected, "{method} {path}");
         }
+        let below = |segments| format!("/api/2.0/mlflow-artifacts/artifacts{}", "/a".repeat(segments));
+        assert_eq!(power("GET", &below(MOST_SEGMENTS - 4)), Some(Power::Read));
+        assert_eq!(power("GET", &below(MOST_SEGMENTS - 3)), None);
         let other = find(&Method::DELETE, "/api/2.0/mlflow/runs/search");
         assert!(matches!(other, Found::OtherMethod), "{other:?}");
     }

@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 
 fn mlflow(passes_admin: bool) -> Mlflow {
@@ -62,17 +64,33 @@ fn prefixes_of_routes_must_be_apart_from_those_of_mlflow() {
 
 #[test]
 fn its_client_is_told_in_its_own_words_and_never_to_wait_for_more_than_a_minute() {
-    let denial = Denial::new(StatusCode::FORBIDDEN, "insufficient_scope", "Insufficient permissions");
-    let response = denied(Denial {
-        scopes: vec!["mlflow:write".into(), "mlflow:access".into()],
-        retry_after: Some(3000),
-        ..denial
-    });
-    assert_eq!(response.headers()["retry-after"], "60");
-    let limited = denied(Denial {
+    let of = |status| Denial::new(status, "a_code", "Some words");
+    let scoped =
+        Denial { scopes: vec!["mlflow:write".into(), "mlflow:access".into()], ..of(StatusCode::FORBIDDEN) };
+    assert_eq!(
+        (&body(&scoped)["error_code"], &body(&scoped)["message"], &body(&scoped)["code"]),
+        (&"PERMISSION_DENIED".into(), &"Some words: the key needs mlflow:write".into(), &"a_code".into())
+    );
+    for (status, error_code) in [
+        (400, "BAD_REQUEST"),
+        (401, "UNAUTHENTICATED"),
+        (404, "ENDPOINT_NOT_FOUND"),
+        (413, "BAD_REQUEST"),
+        (502, "TEMPORARILY_UNAVAILABLE"),
+    ] {
+        let body = body(&of(StatusCode::from_u16(status).unwrap()));
+        assert_eq!(
+            (&body["error_code"], &body["message"]),
+            (&error_code.into(), &"Some words".into()),
+            "{status}"
+        );
+    }
+    let limited = |seconds| Denial {
         code: None,
-        retry_after: Some(7),
+        retry_after: Some(seconds),
         ..Denial::new(StatusCode::TOO_MANY_REQUESTS, "", "Rate limit exceeded")
-    });
-    assert_eq!(limited.headers()["retry-after"], "7");
+    };
+    assert_eq!(body(&limited(7)), json!({"detail": "Rate limit exceeded"}));
+    assert_eq!(denied(limited(7)).headers()["retry-after"], "7");
+    assert_eq!(denied(limited(3000)).headers()["retry-after"], "60");
 }

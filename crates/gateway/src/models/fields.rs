@@ -4,19 +4,13 @@
 use std::collections::BTreeMap;
 
 use hokusai_client::api::errors::FieldError;
-use hokusai_client::{Denial, ModelName, ModelType, are_tags};
+use hokusai_client::model::{MAX_DESCRIPTION, MAX_SOURCE, MAX_TAG_BYTES, are_tags};
+use hokusai_client::{Denial, ModelName, ModelType};
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use super::all_invalid;
 use super::registry::OWN_TAGS;
-
-/// The longest description, in characters.
-const MAX_DESCRIPTION: usize = 2000;
-/// The longest source, in characters.
-const MAX_SOURCE: usize = 1000;
-/// The most bytes of all tags as JSON.
-const MAX_TAGS: usize = 4096;
 
 /// A model to be.
 #[derive(Debug)]
@@ -40,9 +34,7 @@ impl NewModel {
     /// The answer that names every fault.
     pub(super) fn read(object: Map<String, Value>) -> Result<Self, Denial> {
         let mut fields = Fields { rest: object, errors: Vec::new() };
-        let name = fields.take("name", "must be a name: see the rules of the catalogue", |value| {
-            ModelName::parse(value.as_str()?.trim())
-        });
+        let name = fields.take("name", ModelName::RULE, |value| ModelName::parse(value.as_str()?.trim()));
         let model_type = fields
             .take("model_type", "must be 1 to 64 of a-z 0-9 _ -", |value| ModelType::parse(value.as_str()?));
         let (description, tags) = (fields.description(), fields.tags());
@@ -108,7 +100,7 @@ impl Fields {
         let tags = self.take("tags", right, |value| {
             let tags = BTreeMap::<String, String>::deserialize(value).ok()?;
             let has_own = OWN_TAGS.iter().any(|own| tags.contains_key(*own));
-            (are_tags(&tags) && !has_own && value.to_string().len() <= MAX_TAGS).then_some(tags)
+            (are_tags(&tags) && !has_own && value.to_string().len() <= MAX_TAG_BYTES).then_some(tags)
         });
         tags.unwrap_or_default()
     }

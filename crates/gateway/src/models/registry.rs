@@ -9,30 +9,36 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hokusai_client::api::models::{CreatedModelVersion, ModelInfo, ModelPage, ModelWithVersions};
-use hokusai_client::{Denial, KeyFacts, ModelName, ModelQuery, ModelVersionQuery, Tag};
+use hokusai_client::{Denial, ModelName, ModelQuery, ModelVersionQuery, Tag};
+use hokusai_http::REQUEST_ID;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::fields::{NewModel, NewVersion};
-use super::{all_invalid, invalid, no_model};
+use super::{Asker, all_invalid, invalid, no_model};
 use crate::body::Upload;
 use crate::forward::{failed, identify, late};
 use crate::upstream::Upstream;
 use rows::{RegisteredModel, Version};
 
-/// Tags that say what MLflow has no word for: no request can give them.
-pub(super) const OWN_TAGS: [&str; 2] = [MODEL_TYPE, CREATED_BY];
+/// Tags that mean something here: no request can give them.
+pub(super) const OWN_TAGS: [&str; 3] = [MODEL_TYPE, CREATED_BY, IS_PROMPT];
 const MODEL_TYPE: &str = "model_type";
 const CREATED_BY: &str = "hokusai.created_by";
+/// What makes a prompt of a model. Prompts are no models here.
+const IS_PROMPT: &str = "mlflow.prompt.is_prompt";
 /// Where MLflow answers.
 const CALLS: &str = "/api/2.0/mlflow/";
 /// The largest answer, in bytes.
-const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
+const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
+/// How many answers may be read at once: each is in memory as a whole.
+const MOST_AT_ONCE: usize = 16;
 /// Models or versions of a page, unless the request says otherwise; and the most.
 const PAGE: (u32, u32) = (100, 1000);
 /// How a cursor begins behind a model that its name alone makes one of its type.
@@ -42,7 +48,8 @@ const AFTER_NAMESAKE: &str = "-";
 pub(super) struct Registry {
     pub(super) upstream: Arc<Upstream>,
     /// How long it may take to answer.
-    pub(super) patience: Duration,
+    patience: Duration,
+    turns: Semaphore,
 }
 
 /// How MLflow says no.
@@ -54,9 +61,13 @@ struct Refusal {
 }
 
 impl Registry {
+    pub(super) fn new(upstream: Arc<Upstream>, patience: Duration) -> Self {
+        Self { upstream, patience, turns: Semaphore::new(MOST_AT_ONCE) }
+    }
+
     /// A page of models by name. With a type, the model that has no type and bears its name comes before all
     /// others: MLflow can't look for both at once.
-    pub(super) async fn list(&self, asked: &ModelQuery, key: &KeyFacts) -> Result<ModelPage, Denial> {
+    pub(super) async fn list(&self, asked: &ModelQuery, asker: Asker<'_>) -> Result<ModelPage, Denial> {
         let mut limit = page_size(asked.page_size)?;
         let tag = asked.tag.as_deref().map(tag_filter).transpose()?;
         let of_type = asked.model_type.as_deref().map(|wanted| tag_is(MODEL_TYPE, wanted)).transpose()?;
@@ -66,7 +77,7 @@ impl Registry {
             match cursor.strip_prefix(AFTER_NAMESAKE) {
                 Some(rest) => cursor = rest,
                 None if cursor.is_empty() => {
-                    models.extend(self.namesake(wanted, tag.as_deref(), key).await?);
+                    models.extend(self.namesake(wanted, tag.as_deref(), asker).await?);
                     limit -= u32::try_from(models.len()).unwrap_or_default();
                 }
                 None => return Err(invalid("cursor", "is none of these models")),
@@ -75,7 +86,7 @@ impl Registry {
         let mut next = Some(String::new());
         if limit > 0 {
             let filter = [of_type.as_deref(), tag.as_deref()];
-            let (found, token) = self.search(&filter, limit, cursor, key).await?;
+            let (found, token) = self.search(&filter, limit, cursor, asker).await?;
             models.extend(found);
             next = token;
         }
@@ -88,7 +99,7 @@ impl Registry {
         &self,
         name: &ModelName,
         asked: &ModelVersionQuery,
-        key: &KeyFacts,
+        asker: Asker<'_>,
     ) -> Result<ModelWithVersions, Denial> {
         #[derive(Deserialize)]
         struct Found {
@@ -97,26 +108,26 @@ impl Registry {
             next_page_token: Option<String>,
         }
         let limit = page_size(asked.page_size)?.to_string();
-        let model = self.model(name, key).await?;
+        let model = self.model(name, asker).await?;
         let filter = format!("name = {}", quoted(name.as_str()).ok_or_else(no_model)?);
         let mut query =
             vec![("filter", &*filter), ("max_results", &*limit), ("order_by", "version_number DESC")];
         query.extend(asked.cursor.as_deref().map(|cursor| ("page_token", cursor)));
-        let found: Found = self.read("model-versions/search", &query, key).await?;
+        let found: Found = self.read("model-versions/search", &query, asker).await?;
         let next_cursor = found.next_page_token.filter(|token| !token.is_empty());
         let versions = found.model_versions.into_iter().map(Version::into_version).collect();
         Ok(ModelWithVersions { model: model.into_info(), versions, next_cursor })
     }
 
-    pub(super) async fn create(&self, model: NewModel, key: &KeyFacts) -> Result<ModelInfo, Denial> {
+    pub(super) async fn create(&self, model: NewModel, asker: Asker<'_>) -> Result<ModelInfo, Denial> {
         #[derive(Deserialize)]
         struct Made {
             registered_model: RegisteredModel,
         }
-        let mut tags = tags(&model.tags, key);
+        let mut tags = tags(&model.tags, asker);
         tags.push(json!({"key": MODEL_TYPE, "value": model.model_type.as_str()}));
         let body = json!({"name": model.name.as_str(), "description": model.description, "tags": tags});
-        let made: Made = self.change("registered-models/create", &body, key).await?;
+        let made: Made = self.change("registered-models/create", &body, asker).await?;
         Ok(made.registered_model.into_info())
     }
 
@@ -124,27 +135,27 @@ impl Registry {
         &self,
         name: &ModelName,
         version: NewVersion,
-        key: &KeyFacts,
+        asker: Asker<'_>,
     ) -> Result<CreatedModelVersion, Denial> {
         #[derive(Deserialize)]
         struct Made {
             model_version: Version,
         }
-        self.model(name, key).await?;
+        self.model(name, asker).await?;
         let NewVersion { source, description, tags: given } = version;
-        let tags = tags(&given, key);
+        let tags = tags(&given, asker);
         let body = json!({"name": name.as_str(), "source": source, "description": description, "tags": tags});
-        let made: Made = self.change("model-versions/create", &body, key).await?;
+        let made: Made = self.change("model-versions/create", &body, asker).await?;
         Ok(CreatedModelVersion { name: name.to_string(), version: made.model_version.into_version() })
     }
 
     /// A model by its name. MLflow keeps prompts among its models; they are none.
-    async fn model(&self, name: &ModelName, key: &KeyFacts) -> Result<RegisteredModel, Denial> {
+    async fn model(&self, name: &ModelName, asker: Asker<'_>) -> Result<RegisteredModel, Denial> {
         #[derive(Deserialize)]
         struct Found {
             registered_model: RegisteredModel,
         }
-        let found: Found = self.read("registered-models/get", &[("name", name.as_str())], key).await?;
+        let found: Found = self.read("registered-models/get", &[("name", name.as_str())], asker).await?;
         if found.registered_model.is_prompt() { Err(no_model()) } else { Ok(found.registered_model) }
     }
 
@@ -153,10 +164,10 @@ impl Registry {
         &self,
         wanted: &str,
         tag: Option<&str>,
-        key: &KeyFacts,
+        asker: Asker<'_>,
     ) -> Result<Option<RegisteredModel>, Denial> {
         let name = format!("name = {}", quoted(wanted).ok_or_else(unspeakable)?);
-        let (found, _) = self.search(&[Some(&name), tag], 1, "", key).await?;
+        let (found, _) = self.search(&[Some(&name), tag], 1, "", asker).await?;
         Ok(found.into_iter().find(|model| !model.has_type()))
     }
 
@@ -166,7 +177,7 @@ impl Registry {
         filters: &[Option<&str>],
         limit: u32,
         cursor: &str,
-        key: &KeyFacts,
+        asker: Asker<'_>,
     ) -> Result<(Vec<RegisteredModel>, Option<String>), Denial> {
         #[derive(Deserialize)]
         struct Found {
@@ -180,27 +191,28 @@ impl Registry {
         query.extend(
             [("filter", &*filter), ("page_token", cursor)].into_iter().filter(|(_, text)| !text.is_empty()),
         );
-        let found: Found = self.read("registered-models/search", &query, key).await?;
-        Ok((found.registered_models, found.next_page_token.filter(|token| !token.is_empty())))
+        let found: Found = self.read("registered-models/search", &query, asker).await?;
+        let models = found.registered_models.into_iter().filter(|model| !model.is_prompt()).collect();
+        Ok((models, found.next_page_token.filter(|token| !token.is_empty())))
     }
 
     async fn read<T: DeserializeOwned>(
         &self,
         call: &str,
         query: &[(&str, &str)],
-        key: &KeyFacts,
+        asker: Asker<'_>,
     ) -> Result<T, Denial> {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
-        self.ask(Method::GET, call, Some(&query), Bytes::new(), key).await
+        self.ask(Method::GET, call, Some(&query), Bytes::new(), asker).await
     }
 
     async fn change<T: DeserializeOwned>(
         &self,
         call: &str,
         body: &Value,
-        key: &KeyFacts,
+        asker: Asker<'_>,
     ) -> Result<T, Denial> {
-        self.ask(Method::POST, call, None, body.to_string().into(), key).await
+        self.ask(Method::POST, call, None, body.to_string().into(), asker).await
     }
 
     /// Asks MLflow, in the name of whoever has the key.
@@ -210,23 +222,30 @@ impl Registry {
         call: &str,
         query: Option<&str>,
         body: Bytes,
-        key: &KeyFacts,
+        asker: Asker<'_>,
     ) -> Result<T, Denial> {
         let target = self.upstream.target(&format!("{CALLS}{call}"), query);
         let target = target.ok_or_else(|| invalid("cursor", "can't be sent on"))?;
         let mut headers = HeaderMap::new();
-        identify(&mut headers, key);
+        identify(&mut headers, asker.key);
+        if let Some(id) = asker.request.value() {
+            headers.insert(REQUEST_ID, id);
+        }
         headers.insert(HOST, self.upstream.host_header());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let mut request = Request::new(Upload::whole(body));
         (*request.method_mut(), *request.uri_mut()) = (method, Uri::from(target));
         *request.headers_mut() = headers;
         let exchange = async {
+            let _turn = self.turns.acquire().await.expect("nobody closes it");
             let (response, mut lease) =
                 self.upstream.send(request).await.map_err(|fault| failed(&fault, "/v1/models"))?;
             let status = response.status();
-            let whole = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
-            let whole = whole.map_err(|_| not_understood(status))?.to_bytes();
+            let whole = match Limited::new(response.into_body(), LARGEST_ANSWER).collect().await {
+                Ok(whole) => whole.to_bytes(),
+                Err(error) if error.is::<LengthLimitError>() => return Err(too_much()),
+                Err(_) => return Err(not_understood(status)),
+            };
             lease.give_back();
             Ok((status, whole))
         };
@@ -246,8 +265,8 @@ fn page_size(asked: Option<u32>) -> Result<u32, Denial> {
 }
 
 /// Tags as MLflow takes them, with whose key it was.
-fn tags(tags: &BTreeMap<String, String>, key: &KeyFacts) -> Vec<Value> {
-    let own = (CREATED_BY, &*key.rights.user_id);
+fn tags(tags: &BTreeMap<String, String>, asker: Asker<'_>) -> Vec<Value> {
+    let own = (CREATED_BY, &*asker.key.rights.user_id);
     let given = tags.iter().map(|(key, value)| (&**key, &**value));
     given.chain([own]).map(|(key, value)| json!({"key": key, "value": value})).collect()
 }
@@ -256,6 +275,9 @@ fn tags(tags: &BTreeMap<String, String>, key: &KeyFacts) -> Vec<Value> {
 fn tag_filter(text: &str) -> Result<String, Denial> {
     let wrong = || invalid("tag", "must be a tag such as team:growth: its key, a colon, its value");
     let Tag { key, value } = Tag::parse(text).ok_or_else(wrong)?;
+    if key == IS_PROMPT {
+        return Err(invalid("tag", "can't be the one of prompts: they are no models here"));
+    }
     tag_is(&key, &value)
 }
 
@@ -288,6 +310,11 @@ fn refused(status: StatusCode, answer: &[u8]) -> Denial {
     }
 }
 
+fn too_much() -> Denial {
+    let detail = "MLflow has more to say of these than is read at once: ask for fewer, with a smaller limit";
+    Denial::new(StatusCode::BAD_GATEWAY, "upstream_too_large", detail)
+}
+
 fn not_understood(status: StatusCode) -> Denial {
     tracing::warn!(status = status.as_u16(), "MLflow's registry can't be used");
     let detail = "The service behind the gateway answered in a way that can't be used";
@@ -310,7 +337,7 @@ mod tests {
             assert_eq!(quoted(text).as_deref(), expected, "{text}");
         }
         assert_eq!(tag_filter("team:it's").unwrap(), "tags.`team` = \"it's\"");
-        for bad in ["team", ":a", "a`b:c", "a'b:c"] {
+        for bad in ["team", ":a", "a`b:c", "a'b:c", "mlflow.prompt.is_prompt:true"] {
             assert_eq!(tag_filter(bad).unwrap_err().status, StatusCode::UNPROCESSABLE_ENTITY, "{bad}");
         }
     }

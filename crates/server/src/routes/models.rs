@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use hokusai_api::models::{CreatedModelVersion, ModelInfo, ModelPage, ModelVersion, ModelWithVersions};
 use hokusai_api::time;
-use hokusai_core::model::{MAX_NAME, ModelName};
+use hokusai_core::model::{MAX_DESCRIPTION, MAX_NAME, MAX_SOURCE, ModelName};
 use hokusai_engine::{Declined, ModelWish, VersionWish};
 use hokusai_store::{Model, ModelFilter, ModelVersion as Version, VersionFilter};
 
@@ -21,10 +21,6 @@ use crate::values;
 
 /// Models or versions of a page, unless the request says otherwise.
 const USUAL_LIMIT: i64 = 100;
-/// The longest description, in characters.
-const MAX_DESCRIPTION: usize = 2000;
-/// The longest source, in characters.
-const MAX_SOURCE: usize = 1000;
 
 pub(crate) async fn list(
     State(app): State<App>,

@@ -7,10 +7,7 @@ use hokusai_client::api::time;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{CREATED_BY, MODEL_TYPE, OWN_TAGS};
-
-/// A tag that makes a prompt of a model.
-const IS_PROMPT: &str = "mlflow.prompt.is_prompt";
+use super::{CREATED_BY, IS_PROMPT, MODEL_TYPE};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct RegisteredModel {
@@ -67,7 +64,7 @@ impl RegisteredModel {
     }
 
     pub(super) fn is_prompt(&self) -> bool {
-        value(&self.tags, IS_PROMPT) == Some("true")
+        value(&self.tags, IS_PROMPT).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
     /// A model without a type is of the type that its name says.
@@ -104,7 +101,7 @@ fn value<'a>(tags: &'a [Tag], key: &str) -> Option<&'a str> {
 
 /// The tags that are not shown elsewhere.
 fn others(tags: Vec<Tag>) -> BTreeMap<String, String> {
-    let shown = |tag: &Tag| !OWN_TAGS.contains(&&*tag.key);
+    let shown = |tag: &Tag| ![MODEL_TYPE, CREATED_BY].contains(&&*tag.key);
     tags.into_iter().filter(shown).map(|tag| (tag.key, tag.value)).collect()
 }
 
@@ -139,7 +136,7 @@ mod tests {
         );
         let tagged =
             row(json!([{"key": "model_type", "value": "x"}, {"key": "hokusai.created_by", "value": "ann"},
-            {"key": "team", "value": "growth"}, {"key": "empty"}, {"key": IS_PROMPT, "value": "true"}]));
+            {"key": "team", "value": "growth"}, {"key": "empty"}, {"key": IS_PROMPT, "value": "True"}]));
         assert!(tagged.has_type() && tagged.is_prompt());
         let tagged = tagged.into_info();
         assert_eq!((&*tagged.model_type, &*tagged.created_by), ("x", "ann"));
