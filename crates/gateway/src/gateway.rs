@@ -68,8 +68,6 @@ pub(crate) struct Caller {
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) place: Option<Place>,
-    /// Whether MLflow's client is told, whatever it is told.
-    pub(crate) is_for_mlflow: bool,
     pub(crate) admitted: Option<(KnownKey, HourlyQuota)>,
     pub(crate) key_in_query: bool,
 }
@@ -99,12 +97,11 @@ impl Gateway {
             origin: origin(peer, request.headers(), &gateway.options.trusted_proxies),
             started: clock::now(),
         };
-        let method = request.method().clone();
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let mut exchange = Exchange { gateway, method, caller, seen: Seen::default(), status: CALLER_GONE };
         let response = match gateway.pass(request, &exchange.caller, &mut exchange.seen).await {
             Ok(response) => response,
-            Err(denial) if exchange.seen.is_for_mlflow => mlflow::denied(denial),
-            Err(denial) => answer::denied(&denial, &denial.body()),
+            Err(denial) => gateway.denied(denial, exchange.seen.place.as_ref(), uri.path()),
         };
         exchange.status = response.status().as_u16();
         answer::finish(response, &exchange.caller, &exchange.seen, gateway.options.is_tls)
@@ -125,7 +122,7 @@ impl Parts {
         if let Some(answer) = own::answer(&parts, &path, caller, self) {
             return answer;
         }
-        let place = self.place(&parts.method, &path, seen)?;
+        let place = self.place(&parts.method, &path)?;
         let place = seen.place.insert(place).clone();
         receive::fits(&parts, self.limits(&place))?;
         let (key, query) = credential::take(&mut parts.headers, uri.query())?;
@@ -152,15 +149,23 @@ impl Parts {
     }
 
     /// Where the request leads. Nothing passes by default.
-    fn place(&self, method: &Method, path: &str, seen: &mut Seen) -> Result<Place, Denial> {
+    fn place(&self, method: &Method, path: &str) -> Result<Place, Denial> {
         if let Some(call) = models::Call::of(method, path) {
             return call.map(Place::Models);
         }
         if let Some(call) = self.options.mlflow.as_ref().and_then(|mlflow| mlflow.find(method, path)) {
-            seen.is_for_mlflow = true;
             return call.map(Place::Mlflow);
         }
         self.routes.find(path).cloned().map(Place::Route).ok_or_else(receive::no_route)
+    }
+
+    /// The answer to a request that does not pass, in the words of its client; also if it leads nowhere.
+    fn denied(&self, denial: Denial, place: Option<&Place>, path: &str) -> Response<AnswerBody> {
+        let is_for_mlflow = match place {
+            Some(place) => matches!(place, Place::Mlflow(_)),
+            None => self.options.mlflow.as_ref().is_some_and(|mlflow| mlflow.owns(path)),
+        };
+        if is_for_mlflow { mlflow::denied(denial) } else { answer::denied(&denial, &denial.body()) }
     }
 
     fn limits(&self, place: &Place) -> Limits {

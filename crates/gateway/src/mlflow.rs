@@ -126,18 +126,24 @@ impl Mlflow {
         upstream.send(request).await.is_ok_and(|(response, _)| response.status().is_success())
     }
 
-    /// What a method on a path asks. `None`: the path does not belong to MLflow.
-    pub(crate) fn find(&self, method: &Method, path: &str) -> Option<Result<Call, Denial>> {
+    /// Below which prefix a path is, whatever its case. `None`: it does not belong to MLflow.
+    fn mount(&self, path: &str) -> Option<&Arc<Route>> {
         let (root, below) = self.0.mounts.split_first()?;
         let ignoring_case = |prefix: &str| leads(prefix, path, str::eq_ignore_ascii_case);
+        let is_at_the_root =
+            || matches!(path, "/" | "/version") || AT_THE_ROOT.iter().any(|at| ignoring_case(at));
         let mount = below.iter().find(|mount| ignoring_case(&mount.prefix));
-        if mount.is_none()
-            && !matches!(path, "/" | "/version")
-            && !AT_THE_ROOT.iter().any(|at| ignoring_case(at))
-        {
-            return None;
-        }
-        let mount = mount.unwrap_or(root);
+        mount.or_else(|| is_at_the_root().then_some(root))
+    }
+
+    /// Whether its client waits for the answer, as far as a path tells, which need not have its one form.
+    pub(crate) fn owns(&self, path: &str) -> bool {
+        self.mount(path).is_some()
+    }
+
+    /// What a method on a path asks. `None`: the path does not belong to MLflow.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Option<Result<Call, Denial>> {
+        let mount = self.mount(path)?;
         if !leads(&mount.prefix, path, str::eq) {
             return Some(Err(no_route()));
         }

@@ -94,3 +94,18 @@ fn its_client_is_told_in_its_own_words_and_never_to_wait_for_more_than_a_minute(
     assert_eq!(denied(limited(7)).headers()["retry-after"], "7");
     assert_eq!(denied(limited(3000)).headers()["retry-after"], "60");
 }
+
+#[test]
+fn what_leads_nowhere_belongs_to_mlflow_if_its_client_may_have_asked() {
+    let mlflow = mlflow(false);
+    for (path, expected) in [
+        ("/api/2.0/mlflow/nothing", true),
+        ("/api/2.0/mlflow-artifacts/artifacts/a%5Cb", true),
+        ("/mlflow//nothing", true),
+        ("/version", true),
+        ("//api/2.0/mlflow/nothing", false),
+        ("/predict", false),
+    ] {
+        assert_eq!(mlflow.owns(path), expected, "{path}");
+    }
+}
