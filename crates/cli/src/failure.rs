@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use hokusai_api::errors::FieldError;
+use hokusai_client::profile::ConfigError;
 use hokusai_client::{BuildError, Error as ClientError};
 use hokusai_store::OpenError;
 
@@ -56,6 +57,11 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         let what = what.into();
         if let Some(error) = what.downcast_ref::<ClientError>() {
             let (status, hint) = client_hint(error);
+            return Self { what, hint, status };
+        }
+        if let Some(error) = what.downcast_ref::<ConfigError>() {
+            let status = if matches!(error, ConfigError::Wrong { .. }) { WRONG_USE } else { FAILED };
+            let hint = Some(error.hint().to_owned());
             return Self { what, hint, status };
         }
         if let Some(error) = what.downcast_ref::<BuildError>() {

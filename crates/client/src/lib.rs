@@ -52,6 +52,7 @@ mod layer;
 mod models;
 mod money;
 mod pages;
+pub mod profile;
 mod retry;
 mod service_url;
 mod token;

@@ -22,12 +22,13 @@ mod validate;
 mod whoami;
 
 use clap::Subcommand;
+use hokusai_client::profile::Connection;
 use hokusai_client::{Builder, Client};
 use hokusai_core::time::Timestamp;
 use hokusai_engine::Clock;
 
 use crate::failure::Failure;
-use crate::profile::{Connection, ConnectionArgs};
+use crate::profile::{self, ConnectionArgs};
 use crate::service;
 
 /// Create, list, change, rotate, revoke and validate API keys, and see what they are used for
@@ -81,7 +82,7 @@ pub(crate) struct Context {
 impl Context {
     /// The service, asked with the admin token.
     pub(crate) fn admin(&self) -> Result<Client, Failure> {
-        let token = self.connection.admin_token()?.clone();
+        let token = profile::admin_token(&self.connection)?.clone();
         Ok(self.builder()?.token(token).build()?)
     }
 

@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use clap::Subcommand;
 
 use crate::failure::Failure;
-use crate::profile::{ConnectionArgs, Environment, no_profile};
+use crate::profile::{self, ConnectionArgs};
 
 /// Keep tokens, keys and the service's URL in a file
 #[derive(Debug, clap::Args)]
@@ -44,18 +44,18 @@ pub(crate) async fn run(args: Args, connection: &ConnectionArgs) -> Result<(), F
 }
 
 fn path() -> Result<(), Failure> {
-    let environment = Environment::of_process()?;
-    Ok(writeln!(io::stdout(), "{}", environment.file()?.path().display())?)
+    let environment = profile::environment()?;
+    Ok(writeln!(io::stdout(), "{}", profile::file(&environment)?.path().display())?)
 }
 
-fn make_current(profile: &str) -> Result<(), Failure> {
-    let environment = Environment::of_process()?;
-    let file = environment.file()?;
+fn make_current(name: &str) -> Result<(), Failure> {
+    let environment = profile::environment()?;
+    let file = profile::file(&environment)?;
     let mut document = file.read()?;
-    if !document.offers(profile) {
-        return Err(no_profile(profile, None, &document, file.shown()));
+    if !document.offers(name) {
+        return Err(profile::no_profile(name, &document, file));
     }
-    document.set_current(profile);
-    file.write(&document)?;
-    Ok(writeln!(io::stderr(), "{profile} is the current profile now.")?)
+    document.set_current(name);
+    profile::write(file, &document)?;
+    Ok(writeln!(io::stderr(), "{name} is the current profile now.")?)
 }

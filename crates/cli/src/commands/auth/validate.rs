@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::commands::auth::{Context, key_values as values};
 use crate::failure::Failure;
 use crate::output::{self, Format, GOOD};
+use crate::profile;
 
 /// The most that is read of standard input, in bytes; no key is nearly as long.
 const LONGEST: u64 = 4096;
@@ -39,7 +40,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let key = match args.key.as_deref() {
         Some("-") => from_stdin()?,
         Some(text) => Secret::new(text.to_owned()),
-        None => context.connection.api_key()?.clone(),
+        None => profile::api_key(&context.connection)?.clone(),
     };
     if key.expose().is_empty() {
         return Err(Failure::not_authorised(

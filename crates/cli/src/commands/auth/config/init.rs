@@ -2,6 +2,9 @@
 
 use std::io::{self, Write as _};
 
+use hokusai_client::profile::{
+    Document, Environment, Setting, Sourced, beginning, check_url, default_url, is_profile_name,
+};
 use hokusai_client::{Client, Error, KeyQuery};
 use hokusai_core::secret::Secret;
 
@@ -9,10 +12,7 @@ use super::person;
 use crate::commands::auth::prompt::left_alone;
 use crate::failure::Failure;
 use crate::output::{ODD, painted};
-use crate::profile::{
-    ConnectionArgs, Document, Environment, Setting, Sourced, beginning, check_url, default_url,
-    is_profile_name,
-};
+use crate::profile::{self, ConnectionArgs};
 use crate::service::asked_to_stop;
 
 #[derive(Debug, clap::Args)]
@@ -50,10 +50,10 @@ pub(super) async fn run(args: Args, connection: &ConnectionArgs) -> Result<(), F
 }
 
 async fn init(args: &Args, connection: &ConnectionArgs) -> Result<(), Failure> {
-    let environment = Environment::of_process()?;
-    let file = environment.file()?;
+    let environment = profile::environment()?;
+    let file = profile::file(&environment)?;
     let document = file.read()?;
-    let profile = connection.profile(&environment, &document);
+    let profile = connection.given().current(&environment, &document);
     if !is_profile_name(&profile.value) {
         let what = format!("{}: a profile can't have the name {:?}", profile.source, profile.value);
         return Err(Failure::wrong_use(what, "use letters, digits, . _ and -, 64 at the most"));
@@ -75,7 +75,7 @@ async fn init(args: &Args, connection: &ConnectionArgs) -> Result<(), Failure> {
     // Somebody may have changed the file in the meantime.
     let mut document = file.read()?;
     draft.write(&profile, &mut document);
-    file.write(&document)?;
+    profile::write(file, &document)?;
     writeln!(io::stderr(), "Saved profile {profile} in {}.", file.shown())?;
     if document.current().unwrap_or("default") != profile {
         writeln!(io::stderr(), "`hokusai auth config use {profile}` makes it the current one.")?;
@@ -85,7 +85,8 @@ async fn init(args: &Args, connection: &ConnectionArgs) -> Result<(), Failure> {
 
 impl Known {
     fn of(args: &ConnectionArgs, profile: &str, environment: &Environment, document: &Document) -> Self {
-        let find = |setting| args.find(setting, profile, environment, document);
+        let given = args.given();
+        let find = |setting| given.find(setting, profile, environment, document);
         Self {
             service_url: find(Setting::AuthServiceUrl).unwrap_or_else(default_url),
             admin_token: find(Setting::AdminToken),

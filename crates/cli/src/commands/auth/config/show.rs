@@ -2,12 +2,13 @@
 
 use std::io::Write as _;
 
+use hokusai_client::profile::{Connection, Sourced, beginning};
 use hokusai_core::secret::Secret;
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output::{self, Format};
-use crate::profile::{Connection, ConnectionArgs, Sourced, beginning};
+use crate::profile::ConnectionArgs;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

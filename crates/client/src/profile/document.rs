@@ -13,24 +13,29 @@ use hokusai_core::secret::Secret;
 /// The setting above all profiles that names the current one.
 const CURRENT: &str = "profile";
 /// The profile that is used when nobody names one. It need not be in the file.
-pub(crate) const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";
 const FORM: &str = "a line is [profile], name = value, or a comment that begins with # or ;";
 
 /// What a profile can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Setting {
+pub enum Setting {
+    /// What the gateway is asked with.
     ApiKey,
+    /// What the service is asked with.
     AdminToken,
+    /// Where the service is.
     AuthServiceUrl,
+    /// Where the gateway is.
     ApiEndpoint,
 }
 
 impl Setting {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::ApiKey, Self::AdminToken, Self::AuthServiceUrl, Self::ApiEndpoint];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::ApiKey, Self::AdminToken, Self::AuthServiceUrl, Self::ApiEndpoint];
 
     /// Its name in the file.
-    pub(crate) fn name(self) -> &'static str {
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::ApiKey => "api_key",
             Self::AdminToken => "admin_token",
@@ -40,7 +45,8 @@ impl Setting {
     }
 
     /// The variable that goes before the file.
-    pub(crate) fn variable(self) -> &'static str {
+    #[must_use]
+    pub fn variable(self) -> &'static str {
         match self {
             Self::ApiKey => "HOKUSAI_API_KEY",
             Self::AdminToken => "HOKUSAI_ADMIN_TOKEN",
@@ -52,7 +58,7 @@ impl Setting {
 
 /// All lines, with what they say. Nothing of a line is shown, as any may hold a secret.
 #[derive(Debug, Default)]
-pub(crate) struct Document {
+pub struct Document {
     lines: Vec<Line>,
 }
 
@@ -71,20 +77,24 @@ enum Says {
 
 /// What is wrong with a line, or odd about it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Remark {
-    pub(crate) line: usize,
-    pub(crate) what: String,
-    pub(crate) hint: String,
+pub struct Remark {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong or odd. No secret is in it.
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
 }
 
 /// Whether a profile can have this name.
-pub(crate) fn is_profile_name(name: &str) -> bool {
+#[must_use]
+pub fn is_profile_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !name.is_empty() && name.len() <= 64 && name.chars().all(allowed)
 }
 
 /// The candidate that somebody who wrote `name` most likely meant.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let distance = |candidate: &str| strsim::damerau_levenshtein(&name.to_ascii_lowercase(), candidate);
     let near = candidates.map(|candidate| (distance(candidate), candidate));
     near.min().filter(|(distance, _)| *distance <= 3).map(|(_, candidate)| candidate)
@@ -92,7 +102,10 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
 
 impl Document {
     /// Reads a text. What stands in it twice is refused: nobody could say which of the two counts.
-    pub(crate) fn parse(text: &str) -> Result<Self, Remark> {
+    ///
+    /// # Errors
+    /// What is wrong with the first line that can't be read.
+    pub fn parse(text: &str) -> Result<Self, Remark> {
         let mut document = Self::default();
         let mut profile: Option<String> = None;
         let mut seen = BTreeMap::new();
@@ -121,32 +134,37 @@ impl Document {
     }
 
     /// The names of all profiles, as they stand.
-    pub(crate) fn profiles(&self) -> impl Iterator<Item = &str> {
+    pub fn profiles(&self) -> impl Iterator<Item = &str> {
         self.lines.iter().filter_map(Line::profile)
     }
 
     /// Whether the profile is in the file.
-    pub(crate) fn has(&self, profile: &str) -> bool {
+    #[must_use]
+    pub fn has(&self, profile: &str) -> bool {
         self.profiles().any(|name| name == profile)
     }
 
     /// Whether somebody may ask for this profile.
-    pub(crate) fn offers(&self, profile: &str) -> bool {
+    #[must_use]
+    pub fn offers(&self, profile: &str) -> bool {
         profile == DEFAULT || self.has(profile)
     }
 
     /// The profile that the file names as the current one.
-    pub(crate) fn current(&self) -> Option<&str> {
+    #[must_use]
+    pub fn current(&self) -> Option<&str> {
         self.find(None, CURRENT).map(Secret::expose)
     }
 
     /// What a profile sets; an empty value sets nothing.
-    pub(crate) fn get(&self, profile: &str, setting: Setting) -> Option<&Secret> {
+    #[must_use]
+    pub fn get(&self, profile: &str, setting: Setting) -> Option<&Secret> {
         self.find(Some(profile), setting.name())
     }
 
     /// Settings that nobody reads.
-    pub(crate) fn oddities(&self) -> Vec<Remark> {
+    #[must_use]
+    pub fn oddities(&self) -> Vec<Remark> {
         let mut profile = None;
         let mut oddities = Vec::new();
         for (index, line) in self.lines.iter().enumerate() {
@@ -164,7 +182,7 @@ impl Document {
     }
 
     /// Makes a profile the current one.
-    pub(crate) fn set_current(&mut self, profile: &str) {
+    pub fn set_current(&mut self, profile: &str) {
         let is_new = self.find(None, CURRENT).is_none();
         self.put(None, CURRENT, profile);
         if is_new && self.lines.get(1).is_some_and(|next| !next.is_blank()) {
@@ -173,7 +191,7 @@ impl Document {
     }
 
     /// Sets something in a profile, which begins at the end if it is new.
-    pub(crate) fn set(&mut self, profile: &str, setting: Setting, value: &str) {
+    pub fn set(&mut self, profile: &str, setting: Setting, value: &str) {
         if !self.has(profile) {
             if self.lines.last().is_some_and(|last| !last.is_blank()) {
                 self.lines.push(Line::blank());
@@ -184,7 +202,8 @@ impl Document {
     }
 
     /// The whole text, which ends with a line break.
-    pub(crate) fn text(&self) -> Secret {
+    #[must_use]
+    pub fn text(&self) -> Secret {
         let mut text = String::new();
         for line in &self.lines {
             text.push_str(line.text.expose());

@@ -1,4 +1,4 @@
-//! The file with the client's configuration: where it is, who can read it, and how it is replaced.
+//! The file with the client's configuration: where it is, and who can read it.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -8,32 +8,34 @@ use std::path::{Path, PathBuf};
 
 use hokusai_core::secret::Secret;
 
+use super::ConfigError;
 use super::document::Document;
-use crate::failure::Failure;
-use crate::files;
 
 /// Where the file is unless a variable names another.
-pub(crate) const USUAL_PLACE: &str = "~/.hokusai/config";
+pub(super) const USUAL_PLACE: &str = "~/.hokusai/config";
 /// No file that somebody wrote by hand is larger.
 const MOST_BYTES: u64 = 64 * 1024;
 
 /// Where the file is, or would be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ConfigPath {
+pub struct ConfigPath {
     path: PathBuf,
     shown: String,
 }
 
 /// Something to tell a person who may want to put it right.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Warning {
-    pub(crate) what: String,
-    pub(crate) hint: String,
+pub struct Warning {
+    /// What is odd.
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
 }
 
 impl ConfigPath {
     /// The file that was chosen, else the one in the home directory; `None` if there is neither.
-    pub(crate) fn choose(chosen: Option<OsString>, home: Option<OsString>) -> Option<Self> {
+    #[must_use]
+    pub fn choose(chosen: Option<OsString>, home: Option<OsString>) -> Option<Self> {
         if let Some(path) = chosen.map(PathBuf::from) {
             let shown = path.display().to_string();
             return Some(Self { path, shown });
@@ -42,17 +44,24 @@ impl ConfigPath {
         Some(Self { path, shown: USUAL_PLACE.to_owned() })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// The path itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The path as people write it.
-    pub(crate) fn shown(&self) -> &str {
+    #[must_use]
+    pub fn shown(&self) -> &str {
         &self.shown
     }
 
     /// What the file says; nothing if there is none.
-    pub(crate) fn read(&self) -> Result<Document, Failure> {
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`] for a file that is no configuration, [`ConfigError::Unreadable`] for one that can't be
+    /// read.
+    pub fn read(&self) -> Result<Document, ConfigError> {
         let Some(bytes) = self.bytes()? else { return Ok(Document::default()) };
         let text = String::from_utf8(bytes).map_err(|_| {
             self.unusable(
@@ -64,23 +73,9 @@ impl ConfigPath {
             .map_err(|fault| self.unusable(&format!("line {}: {}", fault.line, fault.what), &fault.hint))
     }
 
-    /// Replaces the file; whoever reads it finds the old text or the new one.
-    pub(crate) fn write(&self, document: &Document) -> Result<(), Failure> {
-        // A link to the file stays a link.
-        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        if fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
-            let what = format!("{} is no file that can be replaced", self.shown);
-            return Err(Failure::wrong_use(what, "name another with HOKUSAI_CLIENT_CONFIG"));
-        }
-        if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-            files::make_private_directory(directory)?;
-        }
-        let text = document.text();
-        Ok(files::replace_private(&path, text.expose().strip_suffix('\n').unwrap_or_default())?)
-    }
-
     /// What to warn of: lines that nobody reads, and others who can read the file.
-    pub(crate) fn warnings(&self, document: &Document) -> Vec<Warning> {
+    #[must_use]
+    pub fn warnings(&self, document: &Document) -> Vec<Warning> {
         let odd = document.oddities().into_iter().map(|odd| {
             let what = format!("{} line {}: {}", self.shown, odd.line, odd.what);
             Warning { what, hint: odd.hint }
@@ -107,7 +102,7 @@ impl ConfigPath {
         })
     }
 
-    fn bytes(&self) -> Result<Option<Vec<u8>>, Failure> {
+    fn bytes(&self) -> Result<Option<Vec<u8>>, ConfigError> {
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -128,12 +123,12 @@ impl ConfigPath {
         Ok(Some(bytes))
     }
 
-    fn unusable(&self, why: &str, hint: &str) -> Failure {
-        Failure::wrong_use(format!("can't use {}: {why}", self.shown), hint)
+    fn unusable(&self, why: &str, hint: &str) -> ConfigError {
+        ConfigError::wrong(format!("can't use {}: {why}", self.shown), hint)
     }
 
-    fn unreadable(&self, error: io::Error) -> Failure {
-        let what = anyhow::Error::new(error).context(format!("can't read {}", self.shown));
-        Failure::with_hint(what, format!("see who owns it: ls -l {}", self.shown))
+    fn unreadable(&self, error: io::Error) -> ConfigError {
+        let hint = format!("see who owns it: ls -l {}", self.shown);
+        ConfigError::Unreadable { shown: self.shown.clone(), hint, cause: error }
     }
 }
