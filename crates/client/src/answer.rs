@@ -7,6 +7,7 @@ use hokusai_api::usage::RefusedDebit;
 use hokusai_core::time::Timestamp;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Told};
@@ -22,6 +23,12 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     body: Vec<u8>,
     pub(crate) retry_after: Option<Duration>,
+}
+
+/// A body that says what is wrong, and no more.
+#[derive(Deserialize)]
+struct Bare {
+    detail: String,
 }
 
 /// Why the rest of an answer was not read.
@@ -112,7 +119,9 @@ impl Answer {
     fn told_anyhow(&self, body: Option<ErrorBody>) -> Told {
         body.map(|body| self.told(body)).unwrap_or_else(|| {
             let what = if self.status == 429 { "takes no more requests now" } else { "is not available" };
-            let detail = format!("{} {what} (HTTP {})", self.service, self.status);
+            // A key's used-up limit is told without a code.
+            let detail = self.parse::<Bare>().map(|bare| shortened(&bare.detail));
+            let detail = detail.unwrap_or_else(|| format!("{} {what} (HTTP {})", self.service, self.status));
             Told { status: self.status, code: None, detail, request_id: self.request_id() }
         })
     }

@@ -46,15 +46,19 @@ impl ElapsedClock {
 
 /// Measures how long something took.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stopwatch(Instant);
+pub struct Stopwatch(Instant);
 
 impl Stopwatch {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    pub(crate) fn start() -> Self {
+    /// Begins to measure.
+    #[must_use]
+    pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    pub(crate) fn read(self) -> Duration {
+    /// How long it took until now.
+    #[must_use]
+    pub fn read(self) -> Duration {
         self.0.elapsed()
     }
 }

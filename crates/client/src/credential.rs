@@ -35,16 +35,21 @@ pub fn presented<'a>(
 /// Takes the keys off. Credentials of other schemes stay.
 pub fn take_off(headers: &mut HeaderMap) {
     headers.remove(API_KEY);
-    let has_key = |headers: &HeaderMap| {
-        headers.get_all(AUTHORIZATION).iter().any(|value| borne(value.as_bytes()).is_some())
-    };
+    let has_key =
+        |headers: &HeaderMap| headers.get_all(AUTHORIZATION).iter().any(|value| is_key(value.as_bytes()));
     if has_key(headers) {
         let kept: Vec<_> = headers.get_all(AUTHORIZATION).iter().cloned().collect();
         headers.remove(AUTHORIZATION);
-        for value in kept.into_iter().filter(|value| borne(value.as_bytes()).is_none()) {
+        for value in kept.into_iter().filter(|value| !is_key(value.as_bytes())) {
             headers.append(AUTHORIZATION, value);
         }
     }
+}
+
+/// Whether this value of an `Authorization` header bears a key, or stands where one belongs.
+#[must_use]
+pub fn is_key(authorization: &[u8]) -> bool {
+    borne(authorization).is_some()
 }
 
 /// The key in an `Authorization` header of one of our schemes. One that is no text is no key of ours, but

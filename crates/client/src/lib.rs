@@ -40,6 +40,7 @@
 mod admin_tokens;
 mod alerts;
 mod answer;
+mod audit;
 mod builder;
 mod call;
 mod client;
@@ -74,13 +75,15 @@ pub use hokusai_core::secret::Secret;
 pub use hokusai_core::time::Timestamp;
 pub use hokusai_core::verifier::KnownKey;
 
+pub use audit::{AuditQuery, RefusedCallQuery};
 pub use builder::{BuildError, Builder};
 pub use client::{Client, Version};
+pub use clock::Stopwatch;
 pub use denial::Denial;
 pub use error::{Cause, Error, Told};
 pub use keys::KeyQuery;
 pub use layer::{AdmittedKey, RequireKey, WithKey};
-pub use models::{ModelQuery, ModelVersionQuery};
+pub use models::{ModelQuery, ModelVersionQuery, Platform};
 pub use pages::{KeyPages, Pages, TokenPages};
 pub use service_url::UrlError;
 pub use usage::{Bill, UsageBy, UsageQuery};

@@ -123,6 +123,14 @@ impl VerifierBuilder {
         Self { allow_plain_http: true, ..self }
     }
 
+    /// Whether a verifier can be started on these nodes with this token, without starting one.
+    ///
+    /// # Errors
+    /// See [`VerifierError`].
+    pub fn check(&self) -> Result<(), VerifierError> {
+        self.nodes(self.timeout).map(drop)
+    }
+
     /// Starts the verifier, within a tokio runtime. The service need not be there yet.
     ///
     /// # Errors
