@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hokusai_client::{Denial, HourlyQuota, KeyFacts, Served, Stopwatch, Verifier};
+use hokusai_client::{Denial, HourlyQuota, KnownKey, Served, Stopwatch, Verifier};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
@@ -11,7 +11,7 @@ use crate::bridge::Answer;
 /// A request that may pass, and the key that it was admitted by.
 #[pyclass(frozen, module = "hokusai._native")]
 pub(crate) struct Admitted {
-    key: KeyFacts,
+    key: KnownKey,
     quota: HourlyQuota,
     verifier: Verifier,
     service_id: Option<Box<str>>,
@@ -40,7 +40,7 @@ impl Answer for Admission {
 
 impl Admitted {
     pub(crate) fn new(
-        key: KeyFacts,
+        key: KnownKey,
         quota: HourlyQuota,
         verifier: Verifier,
         service_id: Option<Box<str>>,

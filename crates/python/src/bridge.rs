@@ -12,7 +12,7 @@ use pyo3::{intern, wrap_pyfunction};
 use tokio::task::AbortHandle;
 
 use crate::fault::Fault;
-use crate::runtime;
+use crate::runtime::{self, Post};
 
 /// How often a waiting thread looks whether somebody pressed Ctrl-C.
 const LOOK: Duration = Duration::from_millis(20);
@@ -65,12 +65,12 @@ pub(crate) fn promise<'py, T: Answer>(
     let event_loop = py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "get_running_loop"))?;
     let future = event_loop.call_method0(intern!(py, "create_future"))?;
     let (event_loop, told) = (event_loop.unbind(), future.clone().unbind());
-    let deliveries: Sender<Delivery> = threads.deliveries().clone();
+    let deliveries: Sender<Post> = threads.deliveries().clone();
     let task = threads.handle().spawn(async move {
         let result = unbroken(call).await;
         let show: Show = Box::new(move |py| result.map_err(PyErr::from)?.show(py));
         // Without a Python there is nobody to tell.
-        let _ = deliveries.send(Delivery { event_loop, future: told, show });
+        let _ = deliveries.send(Post::Deliver(Delivery { event_loop, future: told, show }));
     });
     let end = End(task.abort_handle());
     future.call_method1(intern!(py, "add_done_callback"), (end,))?;
@@ -85,6 +85,12 @@ pub(crate) struct Delivery {
     event_loop: Py<PyAny>,
     future: Py<PyAny>,
     show: Show,
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Delivery")
+    }
 }
 
 impl Delivery {

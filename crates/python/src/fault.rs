@@ -34,7 +34,7 @@ pub(crate) enum Fault {
     Stopped,
     /// No threads can be started.
     Threads(std::io::Error),
-    /// The front and the native module don't fit each other.
+    /// An argument has another type than the question takes, which no type checker has seen.
     Misfit(serde_json::Error),
     /// A defect of this package.
     Broken,
@@ -130,10 +130,10 @@ impl Raised {
             Fault::Threads(error) => {
                 Self::new("HokusaiAuthError", format!("no thread can be started: {error}"))
             }
-            Fault::Misfit(error) => {
-                let message = format!("hokusai and its native module are of different versions: {error}");
-                Self::new("HokusaiAuthError", message)
-            }
+            Fault::Misfit(error) => Self {
+                code: Some("invalid_argument".into()),
+                ..Self::new("InvalidRequestError", format!("an argument can't be right: {error}"))
+            },
             Fault::Broken => {
                 Self::new("HokusaiAuthError", "a defect in hokusai ended this call; please report it")
             }

@@ -16,7 +16,8 @@ impl<T: Clone> OfProcess<T> {
 
     /// This process's own, made by `make` if there is none yet.
     ///
-    /// Python is held meanwhile: no process is forked by Python in which this lock is taken for ever.
+    /// Python is held meanwhile: no process is forked by Python in which this lock is taken for ever. So `make`
+    /// must not call Python, which could let go of it.
     pub(crate) fn get<E>(&self, _held: Python<'_>, make: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let process = std::process::id();
@@ -31,6 +32,12 @@ impl<T: Clone> OfProcess<T> {
         let own = make()?;
         *slot = Some((process, own.clone()));
         Ok(own)
+    }
+
+    /// This process's own, if there is one.
+    pub(crate) fn own(&self, _held: Python<'_>) -> Option<T> {
+        let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().filter(|(maker, _)| *maker == std::process::id()).map(|(_, own)| own.clone())
     }
 
     /// Takes this process's own out, if there is one.

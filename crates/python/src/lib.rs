@@ -33,6 +33,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::runtime::end_with_python(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

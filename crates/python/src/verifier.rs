@@ -174,7 +174,7 @@ impl Verifier {
             let directory = journal.join(number.to_string());
             match self.builder.clone().journal(directory).start() {
                 Err(VerifierError::Journal(JournalError::InUse { .. })) if number < MOST_PROCESSES => {
-                    number += 1
+                    number += 1;
                 }
                 started => return started,
             }

@@ -31,10 +31,10 @@ from hokusai.errors import (
     ServiceUnavailableError,
     UnexpectedAnswerError,
 )
-from hokusai.models import Model, ModelVersion
 
 if TYPE_CHECKING:
     from hokusai._admin import AuthAdmin
+    from hokusai.models import Model, ModelVersion
 
 __all__ = [
     "setup",
@@ -63,10 +63,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Who only uses keys need not wait for what manages them.
-    if name == "AuthAdmin":
-        from hokusai._admin import AuthAdmin
+    # Who only uses keys need not wait for what manages them, nor for what describes answers.
+    homes = {"AuthAdmin": "hokusai._admin", "Model": "hokusai.models", "ModelVersion": "hokusai.models"}
+    if home := homes.get(name):
+        from importlib import import_module
 
-        globals()[name] = AuthAdmin
-        return AuthAdmin
+        globals()[name] = found = getattr(import_module(home), name)
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

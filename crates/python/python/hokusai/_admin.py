@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hokusai import _native
 from hokusai._asking import UNSET, Unset, ask, given, text, time_text
-from hokusai._records import Listing
+from hokusai._records import Listing, listing
 from hokusai.auth import TIMEOUT, Connection, validated, validation
 from hokusai.keys import CreatedKey, Key, KeyValidations, RevokedKey, ValidatedKey
 from hokusai.models import Model, ModelVersion
@@ -109,7 +109,7 @@ class AuthAdmin:
             "user_id": user_id,
             "limit": limit,
         }
-        return Listing._of(Key, ask(self._service, "service.keys", fields))
+        return listing(Key, ask(self._service, "service.keys", fields))
 
     def get_key(self, key_id: str) -> Key:
         """One key."""
@@ -258,7 +258,7 @@ class AuthAdmin:
             for date, services in days
             for service, used in services.items()
         ]
-        return Listing._of(UsageDay, rows)
+        return listing(UsageDay, rows)
 
     # --- models -----------------------------------------------------------------------------------------
 
@@ -267,7 +267,7 @@ class AuthAdmin:
     ) -> Listing[Model]:
         """Models by name: all of them, or the first `limit`; of one type, or with one tag, `key:value`."""
         fields = {"model_type": model_type, "tag": tag, "limit": limit}
-        return Listing._of(Model, ask(self._service, "records.models", fields))
+        return listing(Model, ask(self._service, "records.models", fields))
 
     def get_model(self, name: str) -> Model:
         """A model with all of its versions, the latest first."""
@@ -316,7 +316,7 @@ class AuthAdmin:
     def list_alerts(self) -> Listing[Alert]:
         """Keys that somebody should look at, at most a thousand of each kind."""
         told = ask(self._service, "service.alerts", {})
-        return Listing._of(Alert, told["alerts"])
+        return listing(Alert, told["alerts"])
 
     def create_admin_token(
         self,
@@ -337,7 +337,7 @@ class AuthAdmin:
 
     def list_admin_tokens(self, *, limit: int | None = None) -> Listing[AdminToken]:
         """Admin tokens, newest first: all of them, or the first `limit`."""
-        return Listing._of(AdminToken, ask(self._service, "service.tokens", {"limit": limit}))
+        return listing(AdminToken, ask(self._service, "service.tokens", {"limit": limit}))
 
     def current_admin_token(self) -> AdminToken:
         """The token that asks."""
@@ -369,7 +369,7 @@ class AuthAdmin:
             "until": time_text("until", until),
             "limit": limit,
         }
-        return Listing._of(AuditEntry, ask(self._service, "records.audit", fields))
+        return listing(AuditEntry, ask(self._service, "records.audit", fields))
 
     def list_refused_calls(
         self,
@@ -386,7 +386,7 @@ class AuthAdmin:
             "until": time_text("until", until),
             "limit": limit,
         }
-        return Listing._of(RefusedCalls, ask(self._service, "records.refused_calls", fields))
+        return listing(RefusedCalls, ask(self._service, "records.refused_calls", fields))
 
     def __repr__(self) -> str:
         return f"<AuthAdmin at {self._url}>"

@@ -5,7 +5,16 @@ from collections.abc import Iterable, Sequence
 from os import PathLike
 from typing import Protocol, final
 
-__all__ = ["Admitted", "Demand", "Denied", "Remote", "Verifier", "settle", "without_keys"]
+__all__ = [
+    "Admitted",
+    "Demand",
+    "Denied",
+    "Remote",
+    "Verifier",
+    "__version__",
+    "settle",
+    "without_keys",
+]
 
 __version__: str
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,6 +29,9 @@ class Record:
 
     @classmethod
     def _read(cls: type[T], told: Mapping[str, Any]) -> T:
+        # It is slow to import, and not needed before there is an answer.
+        from dataclasses import fields
+
         values: dict[str, Any] = {}
         for field in fields(cls):  # type: ignore[arg-type]
             if field.name not in told:
@@ -41,7 +43,10 @@ class Record:
                 value = time_of(value)
             elif field.name in cls._parts:
                 part = cls._parts[field.name]
-                value = [part._read(one) for one in value] if isinstance(value, list) else part._read(value)
+                several = isinstance(value, list)
+                value = (
+                    [part._read(one) for one in cast("list[Any]", value)] if several else part._read(value)
+                )
             values[field.name] = value
         return cls(**values)
 
@@ -63,10 +68,6 @@ class Listing(list[Item]):
         super().__init__(items)
         self._columns = columns
 
-    @classmethod
-    def _of(cls, kind: type[Item], told: Iterable[Mapping[str, Any]]) -> Listing[Item]:
-        return cls((kind._read(one) for one in told), kind._columns)
-
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{_escape(column)}</th>" for column in self._columns)
         rows = ("".join(f"<td>{_escape(cell)}</td>" for cell in item._cells()) for item in self)
@@ -82,6 +83,11 @@ class Listing(list[Item]):
         return "\n".join(line.rstrip() for line in lines)
 
 
+def listing(kind: type[Item], told: Iterable[Mapping[str, Any]]) -> Listing[Item]:
+    """What the service told, as a list of these."""
+    return Listing((kind._read(one) for one in told), kind._columns)
+
+
 def _escape(text: str) -> str:
     from html import escape
 
@@ -94,7 +100,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, dict):
-        return ", ".join(f"{name}={part}" for name, part in value.items())
+        return ", ".join(f"{name}={part}" for name, part in cast("dict[str, Any]", value).items())
     if isinstance(value, list | tuple):
-        return ", ".join(str(part) for part in value)
+        return ", ".join(map(str, cast("list[Any]", value)))
     return str(value)

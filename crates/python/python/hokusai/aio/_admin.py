@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hokusai import _native
 from hokusai._asking import UNSET, Unset, ask_async, given, text, time_text
-from hokusai._records import Listing
+from hokusai._records import Listing, listing
 from hokusai.auth import TIMEOUT, Connection, validated, validation
 from hokusai.keys import CreatedKey, Key, KeyValidations, RevokedKey, ValidatedKey
 from hokusai.models import Model, ModelVersion
@@ -108,7 +108,7 @@ class AuthAdmin:
             "user_id": user_id,
             "limit": limit,
         }
-        return Listing._of(Key, await ask_async(self._service, "service.keys", fields))
+        return listing(Key, await ask_async(self._service, "service.keys", fields))
 
     async def get_key(self, key_id: str) -> Key:
         """One key."""
@@ -257,7 +257,7 @@ class AuthAdmin:
             for date, services in days
             for service, used in services.items()
         ]
-        return Listing._of(UsageDay, rows)
+        return listing(UsageDay, rows)
 
     # --- models -----------------------------------------------------------------------------------------
 
@@ -266,7 +266,7 @@ class AuthAdmin:
     ) -> Listing[Model]:
         """Models by name: all of them, or the first `limit`; of one type, or with one tag, `key:value`."""
         fields = {"model_type": model_type, "tag": tag, "limit": limit}
-        return Listing._of(Model, await ask_async(self._service, "records.models", fields))
+        return listing(Model, await ask_async(self._service, "records.models", fields))
 
     async def get_model(self, name: str) -> Model:
         """A model with all of its versions, the latest first."""
@@ -315,7 +315,7 @@ class AuthAdmin:
     async def list_alerts(self) -> Listing[Alert]:
         """Keys that somebody should look at, at most a thousand of each kind."""
         told = await ask_async(self._service, "service.alerts", {})
-        return Listing._of(Alert, told["alerts"])
+        return listing(Alert, told["alerts"])
 
     async def create_admin_token(
         self,
@@ -336,7 +336,7 @@ class AuthAdmin:
 
     async def list_admin_tokens(self, *, limit: int | None = None) -> Listing[AdminToken]:
         """Admin tokens, newest first: all of them, or the first `limit`."""
-        return Listing._of(AdminToken, await ask_async(self._service, "service.tokens", {"limit": limit}))
+        return listing(AdminToken, await ask_async(self._service, "service.tokens", {"limit": limit}))
 
     async def current_admin_token(self) -> AdminToken:
         """The token that asks."""
@@ -368,7 +368,7 @@ class AuthAdmin:
             "until": time_text("until", until),
             "limit": limit,
         }
-        return Listing._of(AuditEntry, await ask_async(self._service, "records.audit", fields))
+        return listing(AuditEntry, await ask_async(self._service, "records.audit", fields))
 
     async def list_refused_calls(
         self,
@@ -385,7 +385,7 @@ class AuthAdmin:
             "until": time_text("until", until),
             "limit": limit,
         }
-        return Listing._of(RefusedCalls, await ask_async(self._service, "records.refused_calls", fields))
+        return listing(RefusedCalls, await ask_async(self._service, "records.refused_calls", fields))
 
     def __repr__(self) -> str:
         return f"<AuthAdmin at {self._url}>"

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 from hokusai import _native
 from hokusai._asking import ask_async, given, text
-from hokusai._records import Listing
+from hokusai._records import Listing, listing
 from hokusai.auth import TIMEOUT, HokusaiAuth, validated, validation
-from hokusai.models import Model, ModelVersion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hokusai.keys import ValidatedKey
+    from hokusai.models import Model, ModelVersion
+
+# What describes answers is slow to import, and needed when there is one.
 
 
 class HokusaiClient:
@@ -48,11 +50,15 @@ class HokusaiClient:
         self, model_type: str | None = None, *, tag: str | None = None, limit: int | None = None
     ) -> Listing[Model]:
         """Models by name: all of them, or the first `limit`; of one type, or with one tag, `key:value`."""
+        from hokusai.models import Model
+
         fields = {"model_type": model_type, "tag": tag, "limit": limit}
-        return Listing._of(Model, await ask_async(self._platform, "platform.models", fields))
+        return listing(Model, await ask_async(self._platform, "platform.models", fields))
 
     async def get_model(self, name: str) -> Model:
         """A model with all of its versions, the latest first."""
+        from hokusai.models import Model
+
         return Model._read(await ask_async(self._platform, "platform.model", {"name": text("name", name)}))
 
     async def register_model(
@@ -64,6 +70,8 @@ class HokusaiClient:
         tags: Mapping[str, str] | None = None,
     ) -> Model:
         """Adds a model to the catalogue. The key needs the scope `model:write`. A taken name is a ConflictError."""
+        from hokusai.models import Model
+
         fields = given(name=text("name", name), model_type=model_type, description=description)
         if tags is not None:
             fields["tags"] = dict(tags)
@@ -78,6 +86,8 @@ class HokusaiClient:
         tags: Mapping[str, str] | None = None,
     ) -> ModelVersion:
         """Adds the next version to a model; `source` says where it lies. The key needs the scope `model:write`."""
+        from hokusai.models import ModelVersion
+
         version = given(source=source, description=description)
         if tags is not None:
             version["tags"] = dict(tags)
