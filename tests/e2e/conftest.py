@@ -153,3 +153,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(BINARY), *arguments], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
+
+
+# Fixtures of a noun stand in its file.
+pytest_plugins = ["wheel"]

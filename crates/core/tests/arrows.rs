@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("api", &[]),
     ("core", &[]),
     ("store", &["core"]),
@@ -15,6 +15,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("gateway", &["client", "http"]),
     ("cli", &["api", "client", "core", "engine", "gateway", "http", "server", "sim", "store"]),
     ("client", &["api", "core"]),
+    ("python", &["client"]),
     ("sim", &["core"]),
     ("bench", &["core", "engine", "store"]),
 ];
@@ -64,4 +65,24 @@ fn only_the_store_speaks_sql_and_only_rules_are_pure() {
     // Without its features it knows the calendar, and no clock.
     let calendar = rules["jiff"].as_table().unwrap();
     assert!(calendar["default-features"].as_bool() == Some(false) && !calendar.contains_key("features"));
+}
+
+/// Everywhere else the compiler forbids it; PyO3's macros write some.
+#[test]
+fn nobody_writes_unsafe_code_by_hand_in_the_python_module() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../python/src")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files += 1;
+                let text = fs::read_to_string(&path).unwrap();
+                assert!(!text.contains("unsafe"), "{} has unsafe code", path.display());
+            }
+        }
+    }
+    assert!(files > 10, "the sources are somewhere else");
 }
