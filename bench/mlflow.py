@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/e2e"))
-from tracking import OWN, QUIET, TrackingServer, free_port
+from tracking import OWN, Server, TrackingServer, free_port
 
 SECONDS, THREADS = 5, 4
 # Calls of one client, one after the other; with basic authentication, each takes long.
@@ -32,35 +31,22 @@ CALLS = {
 }
 
 
-@contextmanager
-def basic_auth(directory: Path) -> Iterator[str]:
+def basic_auth(directory: Path) -> Server:
     settings = directory / "auth.ini"
     settings.write_text(
         "[mlflow]\ndefault_permission = READ\nadmin_username = admin\nadmin_password = password1234567\n"
         f"database_uri = sqlite:///{directory}/auth.db\nauthorization_function = "
         "mlflow.server.auth:authenticate_request_basic_auth\n"
     )
-    url = f"http://127.0.0.1:{free_port()}"
-    with (directory / "log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--workers", "1"),
-                *("--host", "127.0.0.1", "--port", url.rpartition(":")[2]),
-                *("--backend-store-uri", f"sqlite:///{directory}/mlflow.db"),
-            ],
-            env=OWN | QUIET | {
-                "MLFLOW_AUTH_CONFIG_PATH": str(settings),
-                "MLFLOW_FLASK_SERVER_SECRET_KEY": "of this measurement",
-                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            },
-            cwd=directory, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-        )
-    try:
-        wait_for(url)
-        yield url
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait()
+    return Server(
+        directory,
+        *("mlflow", "server", "--app-name", "basic-auth", "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{directory}/mlflow.db"),
+        healthy="/health",
+        MLFLOW_AUTH_CONFIG_PATH=str(settings),
+        MLFLOW_FLASK_SERVER_SECRET_KEY="of this measurement",
+        MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+    )
 
 
 def wait_for(url: str) -> None:
@@ -146,10 +132,13 @@ def main() -> None:
                     results[f"{call}: behind the gateway"] = measure(url, bearer, call)
         finally:
             server.stop()
-        with basic_auth(root / "basic") as url:
+        server = basic_auth(root / "basic")
+        try:
             for call in CALLS:
                 credential = {"auth": ("admin", "password1234567")}
-                results[f"{call}: with basic auth"] = measure(url, credential, call, OF_BASIC_AUTH)
+                results[f"{call}: with basic auth"] = measure(server.url, credential, call, OF_BASIC_AUTH)
+        finally:
+            server.stop()
     for what, (rate, median) in sorted(results.items()):
         print(f"{what:32} {rate:8.1f}/s  median {median:7.2f} ms")
     print(json.dumps(results))

@@ -16,6 +16,7 @@ import pytest
 import requests
 from conftest import BINARY, PATIENCE_SECONDS, ROOT, Service, Start, run
 from documents import blocks
+from tracking import free_port
 
 GATEWAY = ROOT / "docs/gateway.md"
 # How the guide says that a key is sent; host and key are put in.
@@ -24,12 +25,6 @@ FORMS = [
     'curl {host}/v1/models -H "X-API-Key: {key}"',
     'curl "{host}/v1/models?api_key={key}"',
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def shell(lines: str, directory: Path) -> str:

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use hokusai_client::{Client, Denial, HourlyQuota, KnownKey, Served, Verifier};
 use hokusai_http::{Exposition, Listener, Origin, Peer, RequestId, origin};
-use http::{Method, Request, Response};
+use http::request::Parts as Head;
+use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 
@@ -97,9 +98,10 @@ impl Gateway {
             origin: origin(peer, request.headers(), &gateway.options.trusted_proxies),
             started: clock::now(),
         };
-        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let (mut head, body) = request.into_parts();
+        let (method, uri) = (head.method.clone(), std::mem::take(&mut head.uri));
         let mut exchange = Exchange { gateway, method, caller, seen: Seen::default(), status: CALLER_GONE };
-        let response = match gateway.pass(request, &exchange.caller, &mut exchange.seen).await {
+        let response = match gateway.pass((head, body), &uri, &exchange.caller, &mut exchange.seen).await {
             Ok(response) => response,
             Err(denial) => gateway.denied(denial, exchange.seen.place.as_ref(), uri.path()),
         };
@@ -112,13 +114,12 @@ impl Parts {
     /// The phases in their order. Whoever does not pass one is told why.
     async fn pass(
         &self,
-        request: Request<Incoming>,
+        (mut parts, body): (Head, Incoming),
+        uri: &Uri,
         caller: &Caller,
         seen: &mut Seen,
     ) -> Result<Response<AnswerBody>, Denial> {
-        let (mut parts, body) = request.into_parts();
-        let uri = std::mem::take(&mut parts.uri);
-        let path = receive::well_formed(&parts, &uri, self)?;
+        let path = receive::well_formed(&parts, uri, self)?;
         if let Some(answer) = own::answer(&parts, &path, caller, self) {
             return answer;
         }

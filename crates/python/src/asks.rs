@@ -1,7 +1,7 @@
 //! What can be asked, by name and with fields as JSON, and the answers as JSON.
 
 mod fields;
-mod platform;
+mod models;
 mod records;
 mod service;
 
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::fault::Fault;
-use platform::PlatformAsk;
+use models::ModelAsk;
 use records::RecordAsk;
 use service::ServiceAsk;
 
@@ -21,10 +21,12 @@ const PAGE: u32 = 1000;
 /// A question, read.
 pub(crate) enum Ask {
     /// To the gateway, with an API key.
-    Platform(PlatformAsk),
+    Platform(ModelAsk),
+    /// To the service, of models.
+    Models(ModelAsk),
     /// To the service, of keys, tokens and itself.
     Service(Box<ServiceAsk>),
-    /// To the service, of usage, models and what was done.
+    /// To the service, of usage and what was done.
     Records(Box<RecordAsk>),
 }
 
@@ -36,6 +38,7 @@ impl Ask {
         let tagged = serde_json::json!({ "ask": ask, "fields": fields });
         Ok(match to {
             "platform" => Self::Platform(serde_json::from_value(tagged)?),
+            "models" => Self::Models(serde_json::from_value(tagged)?),
             "service" => Self::Service(Box::new(serde_json::from_value(tagged)?)),
             _ => Self::Records(Box::new(serde_json::from_value(tagged)?)),
         })
@@ -45,7 +48,8 @@ impl Ask {
 /// The answer as JSON.
 pub(crate) async fn answer(client: &Client, ask: Ask) -> Result<String, Fault> {
     match ask {
-        Ask::Platform(ask) => platform::answer(client, ask).await,
+        Ask::Platform(ask) => models::of_platform(client, ask).await,
+        Ask::Models(ask) => models::answer(client, ask).await,
         Ask::Service(ask) => service::answer(client, *ask).await,
         Ask::Records(ask) => records::answer(client, *ask).await,
     }

@@ -54,8 +54,8 @@ class AuthorizationError(HokusaiAuthError):
     """The key or token is good, and does not allow this."""
 
 
-class RateLimitError(HokusaiAuthError):
-    """The key's hour is used up, or there were too many calls. `retry_after` says how many seconds to wait."""
+class _NotNowError(HokusaiAuthError):
+    """What may go well later. `retry_after` says how many seconds to wait, if that is known."""
 
     def __init__(
         self,
@@ -68,6 +68,10 @@ class RateLimitError(HokusaiAuthError):
     ) -> None:
         super().__init__(message, code=code, status=status, request_id=request_id)
         self.retry_after = retry_after
+
+
+class RateLimitError(_NotNowError):
+    """The key's hour is used up, or there were too many calls. `retry_after` says how many seconds to wait."""
 
 
 class NotFoundError(HokusaiAuthError):
@@ -98,24 +102,12 @@ class MonthlyLimitError(HokusaiAuthError):
     """A debit would pass the monthly limit of a key whose plan allows no more. Nothing was taken."""
 
 
-class ServiceUnavailableError(HokusaiAuthError):
+class ServiceUnavailableError(_NotNowError):
     """The service can't be reached or can't answer now.
 
     `code` is `unreachable` if nothing was sent. After `timed_out` and `connection_lost` what was asked for may
     have been done. `retry_after` says how many seconds to wait, if the service said so.
     """
-
-    def __init__(
-        self,
-        message: str = "",
-        retry_after: float | None = None,
-        *,
-        code: str | None = None,
-        status: int | None = None,
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(message, code=code, status=status, request_id=request_id)
-        self.retry_after = retry_after
 
 
 class UnexpectedAnswerError(HokusaiAuthError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from hokusai.auth import HokusaiAuth
-from hokusai.errors import ConfigurationError
+from hokusai import _native
+from hokusai.auth import TIMEOUT, HokusaiAuth
 
 __all__ = ["configure"]
 
@@ -26,28 +26,11 @@ def configure(
     """
     auth = auth or HokusaiAuth(api_key, api_endpoint, profile=profile)
     endpoint = auth.api_endpoint
-    if endpoint.startswith("http://") and not allow_plain_http and not _is_here(endpoint):
-        raise ConfigurationError(
-            f"{endpoint} is plain http, which anybody in between can read; use https, "
-            "or allow_plain_http=True inside a network of your own",
-            code="configuration",
-        )
+    # What can't be asked is told here. Only MLflow's client will ask.
+    _native.Remote(endpoint, auth.api_key, TIMEOUT, allow_plain_http)
     os.environ["MLFLOW_TRACKING_URI"] = endpoint
     os.environ["MLFLOW_TRACKING_TOKEN"] = auth.api_key
     loaded = sys.modules.get("mlflow")
     if loaded is not None:
         # What was set before, by a call, goes before the variable.
         loaded.set_tracking_uri(endpoint)
-
-
-def _is_here(url: str) -> bool:
-    from ipaddress import ip_address
-    from urllib.parse import urlsplit
-
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,13 +1,11 @@
-//! What the service is asked of usage, of models and of what was done.
+//! What the service is asked of usage and of what was done.
 
-use hokusai_client::api::models::{CreateModel, CreateModelVersion};
 use hokusai_client::api::usage::{UsageBatch, UsageDebit, UsageRecord};
-use hokusai_client::{AuditQuery, Client, ModelQuery, RefusedCallQuery, UsageQuery};
+use hokusai_client::{AuditQuery, Client, RefusedCallQuery, UsageQuery};
 use serde::Deserialize;
 use serde_json::json as object;
 
-use super::fields::{day, model_name, month, usage_by};
-use super::platform::{model, models};
+use super::fields::{day, month, usage_by};
 use super::service::key;
 use super::{collect, json, page_size};
 use crate::fault::Fault;
@@ -54,19 +52,6 @@ pub(crate) enum RecordAsk {
         until: Option<String>,
         limit: Option<usize>,
     },
-    Models {
-        model_type: Option<String>,
-        tag: Option<String>,
-        limit: Option<usize>,
-    },
-    Model {
-        name: String,
-    },
-    CreateModel(CreateModel),
-    CreateModelVersion {
-        name: String,
-        version: CreateModelVersion,
-    },
 }
 
 pub(super) async fn answer(client: &Client, ask: RecordAsk) -> Result<String, Fault> {
@@ -96,15 +81,6 @@ pub(super) async fn answer(client: &Client, ask: RecordAsk) -> Result<String, Fa
         RecordAsk::RefusedCalls { address, since, until, limit } => {
             let query = RefusedCallQuery { address, since, until, page_size: page_size(limit) };
             json(&collect(client.refused_calls(&query), limit).await?)
-        }
-        RecordAsk::Models { model_type, tag, limit } => {
-            let query = ModelQuery { model_type, tag, page_size: page_size(limit), cursor: None };
-            json(&models(client, query, limit).await?)
-        }
-        RecordAsk::Model { name } => json(&model(client, &model_name(&name)?).await?),
-        RecordAsk::CreateModel(wish) => json(&client.create_model(&wish).await?),
-        RecordAsk::CreateModelVersion { name, version } => {
-            json(&client.create_model_version(&model_name(&name)?, &version).await?)
         }
     }
 }

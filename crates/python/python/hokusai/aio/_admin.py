@@ -266,11 +266,11 @@ class AuthAdmin:
     ) -> Listing[Model]:
         """Models by name: all of them, or the first `limit`; of one type, or with one tag, `key:value`."""
         fields = {"model_type": model_type, "tag": tag, "limit": limit}
-        return listing(Model, await ask_async(self._service, "records.models", fields))
+        return listing(Model, await ask_async(self._service, "models.models", fields))
 
     async def get_model(self, name: str) -> Model:
         """A model with all of its versions, the latest first."""
-        return Model._read(await ask_async(self._service, "records.model", {"name": text("name", name)}))
+        return Model._read(await ask_async(self._service, "models.model", {"name": text("name", name)}))
 
     async def create_model(
         self,
@@ -289,7 +289,7 @@ class AuthAdmin:
             tags=None if tags is None else dict(tags),
             user_id=user_id,
         )
-        return Model._read(await ask_async(self._service, "records.create_model", fields))
+        return Model._read(await ask_async(self._service, "models.create_model", fields))
 
     async def create_model_version(
         self,
@@ -308,7 +308,7 @@ class AuthAdmin:
             user_id=user_id,
         )
         fields = {"name": text("name", name), "version": version}
-        return ModelVersion._read(await ask_async(self._service, "records.create_model_version", fields))
+        return ModelVersion._read(await ask_async(self._service, "models.create_model_version", fields))
 
     # --- operation --------------------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
-//! What the gateway is asked: its catalogue of models.
+//! What is asked of models: of the gateway with an API key, and of the service with an admin token.
 
-use hokusai_client::api::models::{CreateModel, CreateModelVersion, ModelInfo, ModelPage, ModelWithVersions};
+use hokusai_client::api::models::{
+    CreateModel, CreateModelVersion, CreatedModelVersion, ModelInfo, ModelPage, ModelWithVersions,
+};
 use hokusai_client::{Client, Error, ModelName, ModelQuery, ModelVersionQuery, Platform};
 use serde::Deserialize;
 
@@ -10,27 +12,31 @@ use crate::fault::Fault;
 
 #[derive(Deserialize)]
 #[serde(tag = "ask", content = "fields", rename_all = "snake_case")]
-pub(crate) enum PlatformAsk {
+pub(crate) enum ModelAsk {
     Models { model_type: Option<String>, tag: Option<String>, limit: Option<usize> },
     Model { name: String },
     CreateModel(CreateModel),
     CreateModelVersion { name: String, version: CreateModelVersion },
 }
 
-pub(super) async fn answer(client: &Client, ask: PlatformAsk) -> Result<String, Fault> {
-    let platform = Platform::new(client.clone());
+/// The answer of the gateway that `client` asks. It is told no name that no model can have.
+pub(super) async fn of_platform(client: &Client, ask: ModelAsk) -> Result<String, Fault> {
+    if let ModelAsk::CreateModel(wish) = &ask {
+        model_name(wish.name.trim())?;
+    }
+    answer(&Platform::new(client.clone()), ask).await
+}
+
+pub(super) async fn answer(of: &impl Catalogue, ask: ModelAsk) -> Result<String, Fault> {
     match ask {
-        PlatformAsk::Models { model_type, tag, limit } => {
+        ModelAsk::Models { model_type, tag, limit } => {
             let query = ModelQuery { model_type, tag, page_size: page_size(limit), cursor: None };
-            json(&models(&platform, query, limit).await?)
+            json(&models(of, query, limit).await?)
         }
-        PlatformAsk::Model { name } => json(&model(&platform, &model_name(&name)?).await?),
-        PlatformAsk::CreateModel(wish) => {
-            model_name(wish.name.trim())?;
-            json(&platform.create_model(&wish).await?)
-        }
-        PlatformAsk::CreateModelVersion { name, version } => {
-            json(&platform.create_model_version(&model_name(&name)?, &version).await?)
+        ModelAsk::Model { name } => json(&model(of, &model_name(&name)?).await?),
+        ModelAsk::CreateModel(wish) => json(&of.create(&wish).await?),
+        ModelAsk::CreateModelVersion { name, version } => {
+            json(&of.create_version(&model_name(&name)?, &version).await?)
         }
     }
 }
@@ -44,6 +50,14 @@ pub(super) trait Catalogue: Sync {
         name: &ModelName,
         query: &ModelVersionQuery,
     ) -> impl Future<Output = Result<ModelWithVersions, Error>> + Send;
+
+    fn create(&self, wish: &CreateModel) -> impl Future<Output = Result<ModelInfo, Error>> + Send;
+
+    fn create_version(
+        &self,
+        name: &ModelName,
+        wish: &CreateModelVersion,
+    ) -> impl Future<Output = Result<CreatedModelVersion, Error>> + Send;
 }
 
 macro_rules! has_a_catalogue {
@@ -60,6 +74,18 @@ macro_rules! has_a_catalogue {
             ) -> Result<ModelWithVersions, Error> {
                 self.model(name, query).await
             }
+
+            async fn create(&self, wish: &CreateModel) -> Result<ModelInfo, Error> {
+                self.create_model(wish).await
+            }
+
+            async fn create_version(
+                &self,
+                name: &ModelName,
+                wish: &CreateModelVersion,
+            ) -> Result<CreatedModelVersion, Error> {
+                self.create_model_version(name, wish).await
+            }
         }
     };
 }
@@ -68,7 +94,7 @@ has_a_catalogue!(Client);
 has_a_catalogue!(Platform);
 
 /// The first so many models, or all of them.
-pub(super) async fn models(
+async fn models(
     of: &impl Catalogue,
     mut query: ModelQuery,
     limit: Option<usize>,
@@ -89,7 +115,7 @@ pub(super) async fn models(
 }
 
 /// A model with all of its versions.
-pub(super) async fn model(of: &impl Catalogue, name: &ModelName) -> Result<ModelWithVersions, Fault> {
+async fn model(of: &impl Catalogue, name: &ModelName) -> Result<ModelWithVersions, Fault> {
     let mut query = ModelVersionQuery { page_size: page_size(None), cursor: None };
     let mut whole = of.versions(name, &query).await?;
     let mut was_empty = whole.versions.is_empty();
