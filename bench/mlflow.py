@@ -125,7 +125,7 @@ def main() -> None:
             (root / part).mkdir()
         server = TrackingServer(root / "alone")
         try:
-            with gateway(sys.argv[1], server.url, root / "dev") as (url, key):
+            with gateway(str(Path(sys.argv[1]).resolve()), server.url, root / "dev") as (url, key):
                 for call in CALLS:
                     results[f"{call}: MLflow alone"] = measure(server.url, {}, call)
                     bearer = {"headers": {"Authorization": f"Bearer {key}"}}

@@ -164,6 +164,8 @@ def measure(seconds: float, rounds: int) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {name: [] for name in APPS}
     with tempfile.TemporaryDirectory() as made:
         directory = Path(made)
+        # The service and the load leave the first processor to who serves.
+        os.sched_setaffinity(0, set(range(1, os.cpu_count() or 2)))
         try:
             service, url = start_service(directory)
             started.append(service)
@@ -184,7 +186,6 @@ def measure(seconds: float, rounds: int) -> dict[str, list[float]]:
                 words = ["uvicorn", f"app{number}:app", "--port", str(ports[name]), "--no-access-log"]
                 command = ["taskset", "-c", "0", sys.executable, "-m", *words, "--log-level", "warning"]
                 started.append(subprocess.Popen(command, cwd=directory, env=own))
-            os.sched_setaffinity(0, set(range(1, os.cpu_count() or 2)))
             for name in APPS:
                 wait_for(ports[name])
                 asyncio.run(load(ports[name], keys, 1))
