@@ -3,7 +3,7 @@
 Both stand before the same upstream, with kept connections and a line of log for each request. nginx checks
 nothing. The gateway checks the key, counts the request against the key's limit, and reports its usage.
 
-    python3 bench/gateway.py [--program target/release/hokusai] [--seconds 8] [--turns 3]
+    python3 bench/gateway.py [--program target/release/hokusai] [--seconds 3] [--turns 5]
 
 It needs `nginx` and `wrk`, and uses ports of this machine alone.
 """
@@ -15,6 +15,7 @@ import json
 import os
 import re
 import socket
+import statistics
 import subprocess
 import tempfile
 import time
@@ -26,22 +27,30 @@ from pathlib import Path
 # A key passes 100,000 times an hour at the most.
 KEYS = 40
 CONNECTIONS = "32"
+# The bytes of a request's body and of its answer's. Models are mostly asked by POST, with JSON or an image.
+SHAPES = {
+    "GET": (0, 100),
+    "POST 2 KiB": (2 * 1024, 1024),
+    "POST 16 KiB": (16 * 1024, 1024),
+    "POST 128 KiB": (128 * 1024, 1024),
+}
 
 UPSTREAM = """
-daemon off; worker_processes 1; error_log {folder}/error.log; pid {folder}/pid;
+daemon off; user root; worker_processes 1; error_log {folder}/error.log; pid {folder}/pid;
 events {{ worker_connections 1024; }}
 http {{
     access_log off; keepalive_requests 1000000000; client_body_temp_path {folder}/body;
-    server {{ listen 127.0.0.1:{port}; location / {{ return 200 "a small answer\\n"; }} }}
+    client_max_body_size 1g; client_body_buffer_size 1m;
+    server {{ listen 127.0.0.1:{port}; {answers} }}
 }}
 """
 
 PROXY = """
-daemon off; worker_processes 1; error_log {folder}/error.log; pid {folder}/pid;
+daemon off; user root; worker_processes 1; error_log {folder}/error.log; pid {folder}/pid;
 events {{ worker_connections 1024; }}
 http {{
     access_log {folder}/access.log; keepalive_requests 1000000000; client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxied;
+    proxy_temp_path {folder}/proxied; client_max_body_size 1g;
     upstream behind {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000000; }}
     server {{
         listen 127.0.0.1:{port};
@@ -60,10 +69,14 @@ max_connections = 64
 
 REQUESTS = """
 local keys = {{ {keys} }}
+local body, answer = {body}, {answer}
 local requests, next = {{}}, 0
 function init()
     for number, key in ipairs(keys) do
-        requests[number] = wrk.format("GET", "/predict/now", {{ ["X-API-Key"] = key }})
+        local method = body > 0 and "POST" or "GET"
+        local headers = {{ ["X-API-Key"] = key, ["Content-Type"] = "application/json" }}
+        local text = body > 0 and string.rep("x", body) or nil
+        requests[number] = wrk.format(method, "/predict/" .. answer, headers, text)
     end
 end
 function request()
@@ -99,11 +112,17 @@ def process(command: list[str], log: Path, port: int) -> Iterator[int]:
         child.wait()
 
 
-def nginx(folder: Path, text: str, **ports: int) -> AbstractContextManager[int]:
+def nginx(folder: Path, text: str, *, port: int, **values: object) -> AbstractContextManager[int]:
     folder.mkdir()
     config = folder / "nginx.conf"
-    config.write_text(text.format(folder=folder, **ports))
-    return process(["nginx", "-c", str(config), "-e", str(folder / "error.log")], folder / "log", ports["port"])
+    config.write_text(text.format(folder=folder, port=port, **values))
+    return process(["nginx", "-c", str(config), "-e", str(folder / "error.log")], folder / "log", port)
+
+
+def answers() -> str:
+    """Locations of the upstream, each with an answer of its size."""
+    sizes = {answer for _, answer in SHAPES.values()}
+    return "".join(f'location /predict/{size} {{ return 200 "{"x" * size}"; }} ' for size in sizes)
 
 
 def family(pid: int) -> list[int]:
@@ -145,16 +164,23 @@ def create_keys(service: int, token: str) -> list[str]:
     return keys
 
 
+def spent(pid: int, port: int, script: Path, seconds: int) -> float:
+    """Microseconds of processor time for each request of one turn."""
+    before = processor_time(pid)
+    requests = load(port, script, seconds)
+    return (processor_time(pid) - before) / requests * 1e6
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="target/release/hokusai")
-    parser.add_argument("--seconds", type=int, default=8)
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=5)
     args = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ports = {name: free_port() for name in ("upstream", "nginx", "service", "unused", "gateway")}
-        stack.enter_context(nginx(folder / "upstream", UPSTREAM, port=ports["upstream"]))
+        stack.enter_context(nginx(folder / "upstream", UPSTREAM, port=ports["upstream"], answers=answers()))
         plain = nginx(folder / "nginx", PROXY, port=ports["nginx"], upstream=ports["upstream"])
         pids = {"nginx": stack.enter_context(plain)}
         home = folder / "home"
@@ -171,25 +197,21 @@ def main() -> None:
                    "--auth-service", f"http://127.0.0.1:{ports['service']}", "--journal", str(folder / "journal"),
                    "--service-token-file", str(home / "service-token")]
         pids["gateway"] = stack.enter_context(process(gateway, folder / "gateway.log", ports["gateway"]))
-        script = folder / "requests.lua"
-        keys = create_keys(ports["service"], token)
-        script.write_text(REQUESTS.format(keys=", ".join(f'"{key}"' for key in keys)))
-        for name in pids:
-            load(ports[name], script, 2)
-        spent = {name: [0.0, 0, 0.0] for name in pids}
-        for _ in range(args.turns):
-            for name, pid in pids.items():
-                before, began = processor_time(pid), time.monotonic()
-                requests = load(ports[name], script, args.seconds)
-                spent[name][0] += processor_time(pid) - before
-                spent[name][1] += requests
-                spent[name][2] += time.monotonic() - began
-    each = {}
-    for name, (seconds, requests, time_taken) in spent.items():
-        each[name] = seconds / requests * 1e6
-        print(f"{name}: {each[name]:.1f} µs of processor time for each of {requests} requests, "
-              f"{requests / time_taken:.0f} requests a second")
-    print(f"efficiency of the gateway next to nginx: {each['nginx'] / each['gateway']:.2f}")
+        keys = ", ".join(f'"{key}"' for key in create_keys(ports["service"], token))
+        print(f"{'':14} {'processor time of a request':>36}    efficiency next to nginx")
+        for shape, (body, answer) in SHAPES.items():
+            script = folder / "requests.lua"
+            script.write_text(REQUESTS.format(keys=keys, body=body, answer=answer))
+            for name in pids:
+                load(ports[name], script, 1)
+            turns = [
+                {name: spent(pid, ports[name], script, args.seconds) for name, pid in pids.items()}
+                for _ in range(args.turns)
+            ]
+            each = {name: statistics.median(turn[name] for turn in turns) for name in pids}
+            shares = [turn["nginx"] / turn["gateway"] for turn in turns]
+            print(f"{shape:14} {each['nginx']:6.1f} µs nginx, {each['gateway']:6.1f} µs gateway    "
+                  f"{statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})", flush=True)
 
 
 if __name__ == "__main__":

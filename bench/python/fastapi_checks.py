@@ -2,14 +2,13 @@
 
     python bench/python/fastapi_checks.py
 
-It needs the wheel, fastapi, uvicorn[standard] and requests in one environment, and a machine with nothing else to
-do. One process serves, pinned to one processor; the load, the service and its database share the others.
+It needs `wrk`, and the wheel, fastapi, uvicorn[standard] and requests in one environment, and a machine with nothing
+else to do. One process serves, pinned to one processor; the load, the service and its database share the others.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import re
 import shutil
@@ -25,36 +24,31 @@ from pathlib import Path
 
 from hokusai import AuthAdmin
 
+# What each application has before its routes, and what its routes take.
 APPS = {
-    "no check": """
-@app.get("/predict")
-async def predict():
-    return {"user_id": "admin"}
-""",
-    "require_api_key": """
+    "no check": ("", ""),
+    "require_api_key": (
+        """
 from hokusai.asgi import ReportUsage
 from hokusai.fastapi import require_api_key
 from hokusai.verifier import Admitted
 
 app.add_middleware(ReportUsage)
-
-@app.get("/predict")
-async def predict(key: Admitted = Depends(require_api_key(scope="predict", service_id="prediction"))):
-    return {"user_id": key.user_id}
+may_predict = require_api_key(scope="predict", service_id="prediction")
 """,
-    "require_api_key, no reports": """
+        "key: Admitted = Depends(may_predict)",
+    ),
+    "require_api_key, no reports": (
+        """
 from hokusai.fastapi import require_api_key
 from hokusai.verifier import Admitted, Verifier
 
-verifier = Verifier(report_usage=False)
-
-@app.get("/predict")
-async def predict(
-    key: Admitted = Depends(require_api_key(scope="predict", service_id="prediction", verifier=verifier))
-):
-    return {"user_id": key.user_id}
+may_predict = require_api_key(scope="predict", service_id="prediction", verifier=Verifier(report_usage=False))
 """,
-    "requests, a call for each": """
+        "key: Admitted = Depends(may_predict)",
+    ),
+    "requests, a call for each": (
+        """
 import os
 import requests
 from fastapi import Header, HTTPException
@@ -68,65 +62,61 @@ def check(authorization: str = Header()):
     if answer.status_code != 200:
         raise HTTPException(answer.status_code, answer.json()["detail"])
     return answer.json()
-
-@app.get("/predict")
-async def predict(key: dict = Depends(check)):
-    return {"user_id": key["user_id"]}
 """,
+        "key: dict = Depends(check)",
+    ),
 }
-HEAD = "from fastapi import Depends, FastAPI\n\napp = FastAPI()\n"
+HEAD = """
+from fastapi import Depends, FastAPI
+from pydantic import BaseModel
+
+app = FastAPI()
+"""
+ROUTES = """
+class Features(BaseModel):
+    customer: str
+    values: list[float]
+
+class Prediction(BaseModel):
+    model: str
+    score: float
+
+@app.post("/predict")
+async def predict(features: Features, {parameter}) -> Prediction:
+    return Prediction(model="churn", score=sum(features.values) / len(features.values))
+
+@app.get("/nothing")
+async def nothing({parameter}):
+    return None
+"""
+# What is asked: a small prediction, and what does nothing at all.
+QUESTIONS = {
+    "a prediction": ("POST", "/predict", '{"customer": "c-17", "values": [0.1, 0.7, 12, 3.5, 0, 1, 8.25, 40]}'),
+    "nothing": ("GET", "/nothing", ""),
+}
 CONNECTIONS = 16
-LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
-class Asking(asyncio.Protocol):
-    """One connection that asks again as soon as it is answered."""
-
-    def __init__(self, requests: list[bytes], counts: dict[int, int]) -> None:
-        self._requests, self._counts, self._next, self._heard = requests, counts, 0, b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Asks the first time."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._ask()
-
-    def _ask(self) -> None:
-        self._transport.write(self._requests[self._next % len(self._requests)])
-        self._next += 1
-
-    def data_received(self, data: bytes) -> None:
-        """Counts an answer, once all of it is there."""
-        self._heard += data
-        head, found, body = self._heard.partition(b"\r\n\r\n")
-        length = LENGTH.search(head)
-        if not found or length is None or len(body) < int(length[1]):
-            return
-        self._heard = b""
-        status = int(head[9:12])
-        self._counts[status] = self._counts.get(status, 0) + 1
-        self._ask()
+# wrk asks with one key after the other.
+ASKING = """
+local keys, next = {{ {keys} }}, 0
+function request()
+    next = next % #keys + 1
+    local headers = {{ ["Authorization"] = "Bearer " .. keys[next], ["Content-Type"] = "application/json" }}
+    return wrk.format("{method}", "{path}", headers, [[{body}]])
+end
+"""
 
 
-async def load(port: int, keys: list[str], seconds: float) -> float:
-    """Answers a second; all of them have to be 200."""
-    loop = asyncio.get_running_loop()
-    asked = [
-        f"GET /predict HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\r\n".encode() for key in keys
-    ]
-    counts: dict[int, int] = {}
-    began = time.perf_counter()
-    lines = [
-        await loop.create_connection(lambda: Asking(asked, counts), "127.0.0.1", port)
-        for _ in range(CONNECTIONS)
-    ]
-    await asyncio.sleep(seconds)
-    took = time.perf_counter() - began
-    for transport, _ in lines:
-        transport.abort()
-    if set(counts) != {200}:
-        raise SystemExit(f"not all were answered with 200: {counts}")
-    return counts[200] / took
+def load(port: int, script: Path, seconds: int) -> float:
+    """Answers a second; all of them have to be good."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise SystemExit(said)
+    found = re.search(r"Requests/sec: +([0-9.]+)", said)
+    assert found, said
+    return float(found[1])
 
 
 def free_port() -> int:
@@ -158,10 +148,10 @@ def start_service(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
         return service, url
 
 
-def measure(seconds: float, rounds: int) -> dict[str, list[float]]:
+def measure(seconds: int, rounds: int) -> dict[str, dict[str, list[float]]]:
     """Serves all of them at once, and loads one after the other, in turns."""
     started: list[subprocess.Popen[bytes]] = []
-    found: dict[str, list[float]] = {name: [] for name in APPS}
+    found: dict[str, dict[str, list[float]]] = {what: {name: [] for name in APPS} for what in QUESTIONS}
     with tempfile.TemporaryDirectory() as made:
         directory = Path(made)
         # The service and the load leave the first processor to who serves.
@@ -177,21 +167,29 @@ def measure(seconds: float, rounds: int) -> dict[str, list[float]]:
                 ).api_key
                 for n in range(20)
             ]
+            quoted = ", ".join(f'"{key}"' for key in keys)
+            scripts = {}
+            for number, (what, (method, path, body)) in enumerate(QUESTIONS.items()):
+                scripts[what] = directory / f"asking{number}.lua"
+                scripts[what].write_text(ASKING.format(keys=quoted, method=method, path=path, body=body))
             own = {**os.environ, "HOKUSAI_AUTH_SERVICE_URL": url}
             own["HOKUSAI_SERVICE_TOKEN"] = (directory / ".hokusai-dev/service-token").read_text().strip()
             ports = {}
-            for number, (name, text) in enumerate(APPS.items()):
-                (directory / f"app{number}.py").write_text(HEAD + text)
+            for number, (name, (before, parameter)) in enumerate(APPS.items()):
+                text = HEAD + before + ROUTES.format(parameter=parameter)
+                (directory / f"app{number}.py").write_text(text)
                 ports[name] = free_port()
                 words = ["uvicorn", f"app{number}:app", "--port", str(ports[name]), "--no-access-log"]
                 command = ["taskset", "-c", "0", sys.executable, "-m", *words, "--log-level", "warning"]
                 started.append(subprocess.Popen(command, cwd=directory, env=own))
             for name in APPS:
                 wait_for(ports[name])
-                asyncio.run(load(ports[name], keys, 1))
-            for _ in range(rounds):
+            for what, script in scripts.items():
                 for name in APPS:
-                    found[name].append(asyncio.run(load(ports[name], keys, seconds)))
+                    load(ports[name], script, 1)
+                for _ in range(rounds):
+                    for name in APPS:
+                        found[what][name].append(load(ports[name], script, seconds))
         finally:
             for process in reversed(started):
                 process.send_signal(signal.SIGTERM)
@@ -202,17 +200,17 @@ def measure(seconds: float, rounds: int) -> dict[str, list[float]]:
 def main() -> None:
     """Measures, and prints a table."""
     arguments = argparse.ArgumentParser(description=re.split(r"\n\n", __doc__ or "")[0])
-    arguments.add_argument("--seconds", type=float, default=4)
-    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--seconds", type=int, default=2)
+    arguments.add_argument("--rounds", type=int, default=11)
     told = arguments.parse_args()
-    found = measure(told.seconds, told.rounds)
-    bare = found["no check"]
-    for name, rates in found.items():
-        shares = [rate / without for rate, without in zip(rates, bare, strict=True)]
-        print(
-            f"{name:28} {statistics.median(rates):8.0f} a second ({min(rates):.0f} to {max(rates):.0f}),"
-            f" {statistics.median(shares):.3f} of no check"
-        )
+    for what, rates_of in measure(told.seconds, told.rounds).items():
+        print(what)
+        for name, rates in rates_of.items():
+            shares = [rate / bare for rate, bare in zip(rates, rates_of["no check"], strict=True)]
+            print(
+                f"  {name:28} {statistics.median(rates):6.0f} a second ({min(rates):.0f} to {max(rates):.0f}),"
+                f" {statistics.median(shares):.3f} of no check"
+            )
 
 
 if __name__ == "__main__":

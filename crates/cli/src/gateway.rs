@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use hokusai_client::{Client, Secret, Verifier};
 use hokusai_gateway::{Fault, Gateway, GatewayOptions, Mlflow, RouteTable, Surroundings};
-use hokusai_http::{Exposition, Listener};
+use hokusai_http::{Exposition, Listener, Workers};
 
 use crate::failure::Failure;
 use crate::files;
@@ -163,10 +163,13 @@ pub(crate) async fn serve(
     verifier: Verifier,
     exposition: Exposition,
     stop: impl Future<Output = ()>,
-) {
+) -> Result<(), Failure> {
+    let workers = std::thread::available_parallelism().and_then(Workers::start);
+    let workers = workers.context("the gateway can't start its threads")?;
     tokio::select! {
-        () = hokusai_gateway::serve(listener, gateway, stop) => {}
+        () = hokusai_gateway::serve(listener, workers, gateway, stop) => {}
         () = exposition.keep_small() => {}
     }
     verifier.stop(PATIENCE).await;
+    Ok(())
 }

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::money;
 use crate::pages;
 use crate::retry::Repeat;
+use crate::verifier::Written;
 
 const USAGE: &str = "/api/v1/usage";
 
@@ -91,10 +92,11 @@ impl Client {
         self.send(&call.repeat(repeat(&batch.records))).await?.read_as()
     }
 
-    /// As [`Client::record_usages`], with the client's token shown as a service token.
-    pub(crate) async fn report_usages(&self, batch: &UsageBatch) -> Result<UsageRecorded, Error> {
-        let call = Call::post(format!("{USAGE}/batch")).body(batch).credential(Credential::Service);
-        self.send(&call.repeat(repeat(&batch.records))).await?.read_as()
+    /// As [`Client::record_usages`], of records that bear idempotency keys, with the client's token shown as a
+    /// service token.
+    pub(crate) async fn report_usages(&self, records: &[Written]) -> Result<UsageRecorded, Error> {
+        let call = Call { body: Some(Written::batch(records)), ..Call::post(format!("{USAGE}/batch")) };
+        self.send(&call.credential(Credential::Service).repeat(Repeat::Freely)).await?.read_as()
     }
 
     /// Takes predictions of a key's month, unless that would pass a limit that its plan does not allow to be

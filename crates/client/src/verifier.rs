@@ -28,6 +28,7 @@ use hokusai_core::policy::{Attempt, ClientAddress, Refusal};
 use hokusai_core::secret::Secret;
 use hokusai_core::time::Elapsed;
 use hokusai_core::verifier::{self as state, KnownKey, News, Request, Step, Verdict};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -43,6 +44,7 @@ use origin::Origin;
 use predecessors::Predecessors;
 use reports::Reports;
 pub use reports::Served;
+pub(crate) use shelf::Written;
 
 /// How long a request waits at the most. It is longer than the silence after which an outage is declared, so
 /// that a request which came when the service had just gone is not refused for it.
@@ -97,6 +99,8 @@ struct Running {
 pub(crate) struct Desk {
     pub(crate) state: state::Verifier<oneshot::Sender<News>>,
     pub(crate) clock: ElapsedClock,
+    /// Where all of its tasks run, whoever asks.
+    pub(crate) runtime: Handle,
     pub(crate) nodes: Nodes,
     pub(crate) holder: HolderId,
     pub(crate) validation_ttl: Duration,
@@ -169,21 +173,22 @@ impl Verifier {
                     *has_waited = true;
                     if let Some(look_up) = look_up {
                         desk.counters.look_ups.fetch_add(1, Ordering::Relaxed);
-                        tokio::spawn(tasks::look_up(desk.clone(), look_up, Secret::new(key.to_owned())));
+                        let asking = tasks::look_up(desk.clone(), look_up, Secret::new(key.to_owned()));
+                        desk.runtime.spawn(asking);
                     }
                 }
             }
             let waited = waiting.get_or_insert_with(Stopwatch::start);
             let left = PATIENCE.saturating_sub(waited.read());
             let news = news.expect("whoever is to wait has a waiter");
-            match tokio::time::timeout(left, news).await {
+            match Box::pin(tokio::time::timeout(left, news)).await {
                 Err(_) => return Err(Unavailable::Unreachable),
                 Ok(Ok(News::Refused(refusal))) => return Ok(Decision::Refused(refusal)),
                 Ok(Ok(News::TryAgain)) => {}
                 Ok(Ok(News::Gone)) => desk.state.forget(&digest),
                 Ok(Ok(News::InVain) | Err(_)) => {
                     in_vain = true;
-                    clock::pass(PAUSE).await;
+                    Box::pin(clock::pass(PAUSE)).await;
                 }
             }
             if waited.read() >= PATIENCE {

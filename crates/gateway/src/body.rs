@@ -1,19 +1,22 @@
 //! Bodies on their way: streamed, counted, and never waited for without end.
 
-use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 
+use crate::alarm::Alarm;
 use crate::routes::Limits;
 use crate::upstream::Lease;
+
+/// A body of at most so many bytes goes on as a whole if it is there, which spares a task and timers.
+const SMALL: u64 = 64 * 1024;
 
 /// Why the body of a request does not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +51,8 @@ pub(crate) enum Upload {
 }
 
 pub(crate) struct Uploading {
+    /// What was read of the body to see whether it is there as a whole.
+    first: Option<Result<Frame<Bytes>, hyper::Error>>,
     body: Incoming,
     idle: Idle,
     /// How many more bytes may come.
@@ -58,7 +63,7 @@ pub(crate) struct Uploading {
 /// Wakes whoever has waited for too long.
 struct Idle {
     longest: Duration,
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
 }
 
 impl Progress {
@@ -100,18 +105,37 @@ impl Progress {
 
 impl Upload {
     /// The body of a request as it comes, within bounds; and how it goes, if there is one.
-    pub(crate) fn of(body: Incoming, limits: Limits) -> (Self, Option<Arc<Progress>>) {
+    pub(crate) fn of(mut body: Incoming, limits: Limits) -> (Self, Option<Arc<Progress>>) {
         if body.is_end_stream() {
             return (Self::Whole(None), None);
         }
+        let mut first = None;
+        if body.size_hint().exact().is_some_and(|length| length <= SMALL) {
+            // Mostly it came with its head. If it did not, whoever reads on is woken.
+            if let Poll::Ready(frame) =
+                Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()))
+            {
+                first = frame;
+            }
+        }
+        if body.is_end_stream()
+            && let Some(Ok(frame)) = first
+        {
+            return (Self::Whole(frame.into_data().ok()), None);
+        }
         let progress = Arc::<Progress>::default();
-        let idle = Idle { longest: limits.idle, alarm: None };
-        let uploading = Uploading { body, idle, left: limits.body, progress: progress.clone() };
+        let idle = Idle::of(limits.idle);
+        let uploading = Uploading { first, body, idle, left: limits.body, progress: progress.clone() };
         (Self::Streamed(Box::new(uploading)), Some(progress))
     }
 
     pub(crate) fn whole(bytes: Bytes) -> Self {
         Self::Whole((!bytes.is_empty()).then_some(bytes))
+    }
+
+    /// Whether it comes from the client while it goes on.
+    pub(crate) fn is_streamed(&self) -> bool {
+        matches!(self, Self::Streamed(_))
     }
 }
 
@@ -132,21 +156,31 @@ impl Body for Upload {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Streamed(uploading) => uploading.body.is_end_stream(),
+            Self::Streamed(uploading) => uploading.first.is_none() && uploading.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Streamed(uploading) => uploading.body.size_hint(),
+            Self::Streamed(uploading) => uploading.size_hint(),
         }
     }
 }
 
 impl Uploading {
+    fn size_hint(&self) -> SizeHint {
+        let read = self.first.as_ref().and_then(|first| first.as_ref().ok()?.data_ref());
+        let (read, hint) = (read.map_or(0, |data| data.len() as u64), self.body.size_hint());
+        // Only a body that says its length is read from before.
+        if read == 0 { hint } else { hint.exact().map_or(hint, |rest| SizeHint::with_exact(read + rest)) }
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadFault>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let polled = match self.first.take() {
+            Some(first) => Poll::Ready(Some(first)),
+            None => Pin::new(&mut self.body).poll_frame(cx),
+        };
         let progress = &self.progress;
         progress.waits_for_client.store(polled.is_pending(), Ordering::Relaxed);
         let frame = match polled {
@@ -156,7 +190,7 @@ impl Uploading {
                 return Poll::Ready(Some(Err(progress.fail(UploadFault::Stalled))));
             }
         };
-        self.idle.alarm = None;
+        self.idle.alarm.forget();
         progress.pieces.fetch_add(1, Ordering::Relaxed);
         let frame = match frame {
             None => return Poll::Ready(None),
@@ -180,9 +214,15 @@ impl Drop for Uploading {
 }
 
 impl Idle {
+    fn of(longest: Duration) -> Self {
+        Self { longest, alarm: Alarm::default() }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(self.longest)));
-        alarm.as_mut().poll(cx)
+        if !self.alarm.is_set() {
+            self.alarm.set(self.longest);
+        }
+        self.alarm.poll(cx)
     }
 }
 
@@ -202,7 +242,13 @@ enum Kind {
     /// One of our own.
     Whole(Option<Bytes>),
     /// One that comes from upstream.
-    Streamed { body: Incoming, idle: Idle, lease: Lease },
+    Streamed {
+        body: Incoming,
+        idle: Idle,
+        lease: Lease,
+        /// How it broke off. That is said once what came before has gone to the client.
+        fault: Option<hyper::Error>,
+    },
 }
 
 impl AnswerBody {
@@ -217,7 +263,7 @@ impl AnswerBody {
             lease.give_back();
             return Self(Kind::Whole(None));
         }
-        Self(Kind::Streamed { body, idle: Idle { longest: idle, alarm: None }, lease })
+        Self(Kind::Streamed { body, idle: Idle::of(idle), lease, fault: None })
     }
 }
 
@@ -231,24 +277,34 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, DownloadFault>>> {
         match &mut self.0 {
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Streamed { body, idle, lease } => match Pin::new(&mut *body).poll_frame(cx) {
-                Poll::Pending => {
-                    ready!(idle.poll(cx));
-                    Poll::Ready(Some(Err(DownloadFault::Stalled)))
+            Kind::Streamed { body, idle, lease, fault } => {
+                if let Some(error) = fault.take() {
+                    return Poll::Ready(Some(Err(DownloadFault::BrokenOff(error))));
                 }
-                Poll::Ready(None) => {
-                    lease.give_back();
-                    Poll::Ready(None)
-                }
-                Poll::Ready(Some(Ok(frame))) => {
-                    idle.alarm = None;
-                    if body.is_end_stream() {
-                        lease.give_back();
+                lease.turn(cx);
+                match Pin::new(&mut *body).poll_frame(cx) {
+                    Poll::Pending => {
+                        ready!(idle.poll(cx));
+                        Poll::Ready(Some(Err(DownloadFault::Stalled)))
                     }
-                    Poll::Ready(Some(Ok(frame)))
+                    Poll::Ready(None) => {
+                        lease.give_back();
+                        Poll::Ready(None)
+                    }
+                    Poll::Ready(Some(Ok(frame))) => {
+                        idle.alarm.forget();
+                        if body.is_end_stream() {
+                            lease.give_back();
+                        }
+                        Poll::Ready(Some(Ok(frame)))
+                    }
+                    Poll::Ready(Some(Err(error))) => {
+                        *fault = Some(error);
+                        cx.waker().wake_by_ref();
+                        Poll::Pending
+                    }
                 }
-                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(DownloadFault::BrokenOff(error)))),
-            },
+            }
         }
     }
 

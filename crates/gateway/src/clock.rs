@@ -13,6 +13,11 @@ pub(crate) fn now() -> Moment {
     Moment(Instant::now())
 }
 
+/// When so much time will have passed.
+pub(crate) fn after(patience: Duration) -> Instant {
+    Instant::now() + patience
+}
+
 impl Moment {
     pub(crate) fn elapsed(self) -> Duration {
         self.0.elapsed()

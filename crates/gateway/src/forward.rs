@@ -10,7 +10,6 @@ use http::header::{
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
-use tokio::time::timeout;
 
 use crate::answer;
 use crate::body::{AnswerBody, Progress, Upload, UploadFault};
@@ -30,6 +29,10 @@ pub(crate) const HOP_BY_HOP: [HeaderName; 8] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
+/// Headers that the gateway makes itself, or that are for it alone.
+const OF_THIS_HOP: [HeaderName; 4] = [CONTENT_LENGTH, EXPECT, FORWARDED, PROXY_AUTHORIZATION];
+/// Headers by which a request that reads is taken for one that changes. Some servers read `_` as `-`.
+const OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 /// How headers begin that only the gateway may send: who asks, from where, and for which path.
 const CLAIMS: [&str; 5] = ["x-hokusai-", "x-forwarded-", "x-real-ip", "x-original-", "x-rewrite-"];
 const USER_ID: HeaderName = HeaderName::from_static("x-hokusai-user-id");
@@ -61,12 +64,13 @@ impl Parts {
         head.version = Version::HTTP_11;
         head.extensions.clear();
         let limits = route.limits;
-        let sent = upstream.send(Request::from_parts(head, upload));
+        let patience = progress.is_none().then_some(limits.first_byte);
+        let sent = upstream.send(Request::from_parts(head, upload), patience);
         let answered = match &progress {
-            None => timeout(limits.first_byte, sent).await.ok(),
+            None => sent.await,
             Some(progress) => tokio::select! {
-                answered = sent => Some(answered),
-                () = progress.stands_still(limits.first_byte) => None,
+                answered = sent => answered,
+                () = Box::pin(progress.stands_still(limits.first_byte)) => Err(SendError::Late),
             },
         };
         let (response, mut lease) = received(answered, progress.as_deref(), route)?;
@@ -77,18 +81,15 @@ impl Parts {
     /// Headers as the upstream gets them.
     fn prepare(&self, headers: &mut HeaderMap, caller: &Caller, key: &KeyFacts) {
         let host = headers.get(HOST).cloned();
-        drop_between_neighbours(headers);
-        for name in [CONTENT_LENGTH, EXPECT, FORWARDED, PROXY_AUTHORIZATION] {
-            headers.remove(name);
-        }
-        drop_claims(headers);
+        drop_named(headers);
+        drop_those(headers, |name| HOP_BY_HOP.contains(name) || OF_THIS_HOP.contains(name) || is_claim(name));
         headers.insert(FORWARDED_FOR, text(&caller.origin.client.to_string()));
         let scheme = if self.options.is_tls { "https" } else { "http" };
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
         if let Some(host) = host {
             headers.insert(FORWARDED_HOST, host);
         }
-        headers.append(VIA, text(&format!("1.1 {}", self.name)));
+        headers.append(VIA, self.via.clone());
         headers.insert(hokusai_http::REQUEST_ID, text(&caller.id.0));
         identify(headers, key);
     }
@@ -115,43 +116,42 @@ fn text(text: &str) -> HeaderValue {
 
 /// Drops what is between two neighbours, and what `Connection` names.
 pub(crate) fn drop_between_neighbours(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
+    drop_named(headers);
+    drop_those(headers, |name| HOP_BY_HOP.contains(name));
+}
+
+/// Drops what `Connection` names.
+fn drop_named(headers: &mut HeaderMap) {
+    if !headers.contains_key(CONNECTION) {
+        return;
     }
-    for name in HOP_BY_HOP {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
         headers.remove(name);
     }
 }
 
-/// Drops what only the gateway may say of a caller: also where it is spelt with `_`, which some servers read
-/// as `-`.
-fn drop_claims(headers: &mut HeaderMap) {
-    let is_claim = |name: &HeaderName| {
-        let name = name.as_str();
-        let starts = |prefix: &str| {
-            name.len() >= prefix.len()
-                && name.bytes().zip(prefix.bytes()).all(|(b, p)| b == p || (b == b'_' && p == b'-'))
-        };
-        CLAIMS.iter().any(|claim| starts(claim))
-    };
-    drop_those(headers, is_claim);
+/// Whether only the gateway may say it of a caller: also where it is spelt with `_`, which some servers read as
+/// `-`.
+fn is_claim(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    CLAIMS.iter().any(|claim| name.get(..claim.len()).is_some_and(|start| is_spelt(start, claim)))
 }
 
 /// Drops what turns a request that reads into one that changes: it was judged as one that reads.
 pub(crate) fn drop_overrides(headers: &mut HeaderMap) {
-    drop_those(headers, |name| {
-        let name = name.as_str().replace('_', "-");
-        ["x-http-method", "x-http-method-override", "x-method-override"].contains(&&*name)
-    });
+    drop_those(headers, |name| OVERRIDES.iter().any(|one| is_spelt(name.as_str(), one)));
+}
+
+/// Whether a name is this one, with `_` for `-` or without.
+fn is_spelt(name: &str, one: &str) -> bool {
+    name.len() == one.len() && name.bytes().zip(one.bytes()).all(|(b, p)| b == p || (b == b'_' && p == b'-'))
 }
 
 fn drop_those(headers: &mut HeaderMap, is_one: impl Fn(&HeaderName) -> bool) {
@@ -163,7 +163,7 @@ fn drop_those(headers: &mut HeaderMap, is_one: impl Fn(&HeaderName) -> bool) {
 
 /// The answer's beginning, or whose fault it is that there is none.
 fn received(
-    answered: Option<Result<(Response<Incoming>, Lease), SendError>>,
+    answered: Result<(Response<Incoming>, Lease), SendError>,
     progress: Option<&Progress>,
     route: &Route,
 ) -> Result<(Response<Incoming>, Lease), Denial> {
@@ -178,11 +178,7 @@ fn received(
         }
         None => {}
     }
-    match answered {
-        Some(Ok(answered)) => Ok(answered),
-        Some(Err(failure)) => Err(failed(&failure, route.name())),
-        None => Err(late(route.name())),
-    }
+    answered.map_err(|failure| failed(&failure, route.name()))
 }
 
 /// The answer if an upstream did not answer in time.
@@ -194,6 +190,9 @@ pub(crate) fn late(route: &str) -> Denial {
 
 /// The answer if there is none from upstream.
 pub(crate) fn failed(failure: &SendError, route: &str) -> Denial {
+    if matches!(failure, SendError::Late) {
+        return late(route);
+    }
     tracing::warn!(route, error = %full(failure), "the upstream failed");
     let (status, code, detail) = match failure {
         SendError::Unreachable(_) | SendError::ConnectTimeout => (
@@ -206,7 +205,7 @@ pub(crate) fn failed(failure: &SendError, route: &str) -> Denial {
             "upstream_busy",
             "All connections to the service behind the gateway are in use",
         ),
-        SendError::Broken(_) => (
+        SendError::Broken(_) | SendError::Late => (
             StatusCode::BAD_GATEWAY,
             "upstream_broken",
             "The service behind the gateway broke the exchange off",

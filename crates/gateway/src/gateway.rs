@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use hokusai_client::{Client, Denial, HourlyQuota, KnownKey, Served, Verifier};
-use hokusai_http::{Exposition, Listener, Origin, Peer, RequestId, origin};
+use hokusai_http::{Exposition, Listener, Origin, Peer, RequestId, Workers, origin};
 use http::request::Parts as Head;
-use http::{Method, Request, Response, Uri};
+use http::{HeaderValue, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 
@@ -54,6 +54,8 @@ pub(crate) struct Parts {
     catalogue: Catalogue,
     /// Tells this gateway from others: a request that passes it twice goes in circles.
     pub(crate) name: String,
+    /// How it names itself to upstreams (RFC 9110, section 7.6.3).
+    pub(crate) via: HeaderValue,
     /// Requests that no route was found for, and those to the gateway itself.
     elsewhere: Traffic,
 }
@@ -85,13 +87,20 @@ impl Gateway {
     ) -> Self {
         traffic::describe();
         let name = format!("hokusai-{:08x}", rand::random::<u32>());
+        let via =
+            HeaderValue::from_str(&format!("1.1 {name}")).expect("letters and digits are a header's value");
         let mlflow = options.mlflow.as_ref().map(Mlflow::upstream);
         let (elsewhere, catalogue) = (Traffic::of("none"), Catalogue::new(nodes, mlflow, Limits::default()));
-        Self(Arc::new(Parts { routes: routes.0, verifier, options, exposition, catalogue, name, elsewhere }))
+        let routes = routes.0;
+        Self(Arc::new(Parts { routes, verifier, options, exposition, catalogue, name, via, elsewhere }))
     }
 
     /// Answers a request.
-    async fn answer(self, request: Request<Incoming>, peer: Peer) -> Response<AnswerBody> {
+    async fn answer(
+        self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> Result<Response<AnswerBody>, Infallible> {
         let gateway = &*self.0;
         let caller = Caller {
             id: RequestId::of(request.headers()),
@@ -106,7 +115,7 @@ impl Gateway {
             Err(denial) => gateway.denied(denial, exchange.seen.place.as_ref(), uri.path()),
         };
         exchange.status = response.status().as_u16();
-        answer::finish(response, &exchange.caller, &exchange.seen, gateway.options.is_tls)
+        Ok(answer::finish(response, &exchange.caller, &exchange.seen, gateway.options.is_tls))
     }
 }
 
@@ -136,14 +145,14 @@ impl Parts {
         match &place {
             Place::Models(call) => {
                 let asker = Asker { key, request: &caller.id };
-                self.catalogue.answer(call, query.rest.as_deref(), body, asker).await
+                Box::pin(self.catalogue.answer(call, query.rest.as_deref(), body, asker)).await
             }
             Place::Route(route) => {
                 let body = Upload::of(body, route.limits);
                 self.forward((parts, body), (&path, query.rest.as_deref()), route, caller, key).await
             }
             Place::Mlflow(call) => {
-                let body = call.body(&mut parts.headers, body).await?;
+                let body = Box::pin(call.body(&mut parts.headers, body)).await?;
                 self.forward((parts, body), (&path, query.rest.as_deref()), &call.mount, caller, key).await
             }
         }
@@ -229,8 +238,8 @@ impl Drop for Exchange<'_> {
 }
 
 /// Answers requests until `stop`, then finishes what is in flight.
-pub async fn serve(listener: Listener, gateway: Gateway, stop: impl Future<Output = ()>) {
-    listener.serve(move |peer| Connection { gateway: gateway.clone(), peer }, stop).await;
+pub async fn serve(listener: Listener, workers: Workers, gateway: Gateway, stop: impl Future<Output = ()>) {
+    listener.serve(workers, move |peer| Connection { gateway: gateway.clone(), peer }, stop).await;
 }
 
 /// The gateway for the requests of one peer.
@@ -246,8 +255,7 @@ impl hyper::service::Service<Request<Incoming>> for Connection {
     type Future = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let answering = self.gateway.clone().answer(request, self.peer);
-        Box::pin(async move { Ok(answering.await) })
+        Box::pin(self.gateway.clone().answer(request, self.peer))
     }
 }
 

@@ -6,11 +6,13 @@
 //! (ask the verifier, which judges and counts), `forward` (to the upstream), and `answer`. What does not
 //! pass is a [`Denial`](hokusai_client::Denial) that names why; nothing passes by default.
 
+mod alarm;
 mod answer;
 mod authorise;
 mod body;
 mod clock;
 mod config;
+mod connection;
 mod credential;
 mod forward;
 mod gateway;

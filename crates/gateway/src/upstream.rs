@@ -2,18 +2,19 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Context;
 use std::time::Duration;
 
+use hokusai_http::worker;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig};
@@ -21,9 +22,10 @@ use url::Url;
 
 use crate::body::{Progress, Upload};
 use crate::clock::{Moment, now};
+use crate::connection::{Connection, NoAnswer};
 
-/// The longest head of an answer, in bytes.
-const LONGEST_HEAD: usize = 64 * 1024;
+/// How many workers have a shelf of their own for connections that nobody uses; further ones share them.
+const SHELVES: usize = 16;
 
 /// One service behind the gateway: where it is, and the connections to it.
 pub(crate) struct Upstream {
@@ -34,7 +36,9 @@ pub(crate) struct Upstream {
     host_header: HeaderValue,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     options: UpstreamOptions,
-    idle: Mutex<VecDeque<Idle>>,
+    idle: [Mutex<VecDeque<Idle>>; SHELVES],
+    /// Whether connections that nobody uses are looked for.
+    is_swept: AtomicBool,
     /// One for each connection that may be in use.
     places: Arc<Semaphore>,
 }
@@ -56,9 +60,9 @@ impl Default for UpstreamOptions {
     }
 }
 
-/// A connection that nobody uses.
+/// A connection that nobody uses. It lies on the shelf of the worker that made it, which hears of it first.
 struct Idle {
-    sender: SendRequest<Upload>,
+    connection: Connection,
     since: Moment,
 }
 
@@ -67,7 +71,9 @@ struct Idle {
 pub(crate) struct Lease(Option<Leased>);
 
 struct Leased {
-    sender: SendRequest<Upload>,
+    connection: Connection,
+    /// Where it belongs.
+    shelf: usize,
     upstream: Arc<Upstream>,
     /// The request's body, if it had one. An upstream may answer before it has all of it.
     upload: Option<Arc<Progress>>,
@@ -83,6 +89,8 @@ pub(crate) enum SendError {
     ConnectTimeout,
     #[error("all of its connections are in use")]
     Crowded,
+    #[error("it did not answer in time")]
+    Late,
     #[error("the exchange broke off")]
     Broken(#[source] hyper::Error),
 }
@@ -103,7 +111,8 @@ impl Upstream {
             host_header: HeaderValue::from_str(&authority).ok()?,
             tls,
             options,
-            idle: Mutex::new(VecDeque::new()),
+            idle: Default::default(),
+            is_swept: AtomicBool::new(false),
             places: Arc::new(Semaphore::new(options.connections)),
         })
     }
@@ -125,28 +134,33 @@ impl Upstream {
         PathAndQuery::try_from(target).ok()
     }
 
-    /// Sends a request, and waits for the head of the answer. What was not sent on a connection that had just
-    /// gone is sent on another.
+    /// Sends a request, and waits for the head of the answer; for at most `patience` from when it was sent. What
+    /// was not sent on a connection that had just gone is sent on another. The body comes only to who reads it as
+    /// an [`AnswerBody`](crate::body::AnswerBody).
     pub(crate) async fn send(
         self: &Arc<Self>,
         mut request: Request<Upload>,
+        patience: Option<Duration>,
     ) -> Result<(Response<Incoming>, Lease), SendError> {
         let place = self.place().await?;
         loop {
-            let (mut sender, is_new) = match self.take_idle().await {
-                Some(sender) => (sender, false),
-                None => (self.connect().await?, true),
+            let own = worker() % SHELVES;
+            let (mut connection, shelf, is_new) = match self.take_idle(own).await {
+                Some((connection, shelf)) => (connection, shelf, false),
+                // What is rare lies elsewhere: a request is moved the less.
+                None => (Box::pin(self.connect()).await?, own, true),
             };
-            match sender.try_send_request(request).await {
+            match connection.send(request, patience).await {
                 Ok(response) => {
-                    let leased = Leased { sender, upstream: self.clone(), upload: None, _place: place };
+                    let upstream = self.clone();
+                    let leased = Leased { connection, shelf, upstream, upload: None, _place: place };
                     return Ok((response, Lease(Some(leased))));
                 }
-                Err(mut failure) => match failure.take_message() {
-                    // It never left this process.
-                    Some(unsent) if !is_new => request = unsent,
-                    _ => return Err(SendError::Broken(failure.into_error())),
-                },
+                Err(NoAnswer::Late) => return Err(SendError::Late),
+                Err(NoAnswer::Unsent(unsent, _)) if !is_new => request = *unsent,
+                Err(NoAnswer::Unsent(_, cause) | NoAnswer::Broken(cause)) => {
+                    return Err(SendError::Broken(cause));
+                }
             }
         }
     }
@@ -156,29 +170,31 @@ impl Upstream {
         if let Ok(place) = self.places.clone().try_acquire_owned() {
             return Ok(place);
         }
-        let place = timeout(self.options.connect, self.places.clone().acquire_owned()).await;
-        place.ok().and_then(Result::ok).ok_or(SendError::Crowded)
+        let place = timeout(self.options.connect, self.places.clone().acquire_owned());
+        Box::pin(place).await.ok().and_then(Result::ok).ok_or(SendError::Crowded)
     }
 
-    /// A connection that is open and ready, the latest used first.
-    async fn take_idle(&self) -> Option<SendRequest<Upload>> {
-        loop {
-            let idle = self.idle().pop_back()?;
-            if idle.since.elapsed() >= self.options.keep_alive {
-                // The others are older.
-                self.idle().clear();
-                return None;
-            }
-            let mut sender = idle.sender;
-            if sender.ready().await.is_ok() {
-                return Some(sender);
+    /// A connection that is open and ready, and its shelf: this worker's if there is one, else another's. The
+    /// latest used are the first.
+    async fn take_idle(&self, own: usize) -> Option<(Connection, usize)> {
+        for shelf in (own..SHELVES).chain(0..own) {
+            loop {
+                let latest = self.idle(shelf).pop_back();
+                let Some(Idle { mut connection, since }) = latest else { break };
+                if since.elapsed() >= self.options.keep_alive {
+                    // The others are older.
+                    self.idle(shelf).clear();
+                } else if connection.is_ready().await {
+                    return Some((connection, shelf));
+                }
             }
         }
+        None
     }
 
-    async fn connect(&self) -> Result<SendRequest<Upload>, SendError> {
+    async fn connect(&self) -> Result<Connection, SendError> {
         let made = match timeout(self.options.connect, self.make()).await {
-            Ok(Ok(sender)) => Ok(sender),
+            Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(SendError::Unreachable(error)),
             Err(_) => Err(SendError::ConnectTimeout),
         };
@@ -187,17 +203,38 @@ impl Upstream {
         made
     }
 
-    async fn make(&self) -> io::Result<SendRequest<Upload>> {
+    async fn make(&self) -> io::Result<Connection> {
         let tcp = TcpStream::connect((&*self.host, self.port)).await?;
         tcp.set_nodelay(true)?;
         match &self.tls {
-            None => handshake(tcp).await,
-            Some((connector, name)) => handshake(connector.connect(name.clone(), tcp).await?).await,
+            None => Connection::over(tcp).await,
+            Some((connector, name)) => Connection::over(connector.connect(name.clone(), tcp).await?).await,
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps a connection for the next request.
+    fn keep(self: &Arc<Self>, connection: Connection, shelf: usize) {
+        self.idle(shelf).push_back(Idle { connection, since: now() });
+        if !self.is_swept.swap(true, Ordering::SeqCst) {
+            tokio::spawn(sweep(Arc::downgrade(self), self.options.keep_alive));
+        }
+    }
+
+    /// Closes the connections that nobody used for too long, and says whether there are others.
+    fn close_idle(&self) -> bool {
+        let mut any = false;
+        for shelf in 0..SHELVES {
+            let mut idle = self.idle(shelf);
+            while idle.front().is_some_and(|oldest| oldest.since.elapsed() >= self.options.keep_alive) {
+                idle.pop_front();
+            }
+            any |= !idle.is_empty();
+        }
+        any
+    }
+
+    fn idle(&self, shelf: usize) -> MutexGuard<'_, VecDeque<Idle>> {
+        self.idle[shelf].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -214,19 +251,20 @@ pub(crate) fn tls(host: &str) -> Result<(TlsConnector, ServerName<'static>), rus
     Ok((TlsConnector::from(Arc::new(config)), name))
 }
 
-async fn handshake(
-    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
-) -> io::Result<SendRequest<Upload>> {
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(LONGEST_HEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
-    // It ends with its sender, or when the other side closes it; whoever uses it is told why.
-    tokio::spawn(async move {
-        let _ = connection.await;
-    });
-    Ok(sender)
+/// Nobody else looks at a connection that nobody uses. It ends with the last of them.
+async fn sweep(upstream: Weak<Upstream>, keep_alive: Duration) {
+    loop {
+        sleep(keep_alive).await;
+        let Some(upstream) = upstream.upgrade() else { return };
+        if upstream.close_idle() {
+            continue;
+        }
+        upstream.is_swept.store(false, Ordering::SeqCst);
+        // One may have been kept just before that was said.
+        if !upstream.close_idle() || upstream.is_swept.swap(true, Ordering::SeqCst) {
+            return;
+        }
+    }
 }
 
 impl Lease {
@@ -237,19 +275,20 @@ impl Lease {
         }
     }
 
+    /// Moves what is on its way.
+    pub(crate) fn turn(&mut self, cx: &mut Context<'_>) {
+        if let Some(leased) = &mut self.0 {
+            leased.connection.turn(cx);
+        }
+    }
+
     /// The answer was read to its end: the connection may serve another request, unless the rest of the last
     /// one is still on its way.
     pub(crate) fn give_back(&mut self) {
-        let Some(Leased { sender, upstream, upload, .. }) = self.0.take() else { return };
-        if sender.is_closed() || upload.is_some_and(|upload| !upload.is_over()) {
-            return;
+        let Some(Leased { connection, shelf, upstream, upload, .. }) = self.0.take() else { return };
+        if !connection.is_closed() && upload.is_none_or(|upload| upload.is_over()) {
+            upstream.keep(connection, shelf);
         }
-        let keep_alive = upstream.options.keep_alive;
-        let mut idle = upstream.idle();
-        while idle.front().is_some_and(|oldest| oldest.since.elapsed() >= keep_alive) {
-            idle.pop_front();
-        }
-        idle.push_back(Idle { sender, since: now() });
     }
 }
 

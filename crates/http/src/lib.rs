@@ -10,6 +10,7 @@ mod listen;
 mod metrics;
 mod request_id;
 mod tls;
+mod workers;
 
 pub use address::{Origin, Peer, origin};
 pub use headers::add_security_headers;
@@ -18,3 +19,4 @@ pub use listen::{ListenOptions, Listener};
 pub use metrics::{Exposition, count_request, install as install_metrics};
 pub use request_id::{REQUEST_ID, RequestId};
 pub use tls::{Tls, TlsError};
+pub use workers::{Workers, worker};

@@ -28,6 +28,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::address::Peer;
 use crate::tls::Tls;
+use crate::workers::{Counted, Workers};
 
 /// Bounds of the listener.
 #[derive(Clone, Copy, Debug)]
@@ -111,8 +112,12 @@ impl Listener {
 
     /// Serves until `stop` is done, then finishes what is in flight. Each connection gets a service that
     /// knows its peer.
-    pub async fn serve<S, B>(self, service_for: impl Fn(Peer) -> S, stop: impl Future<Output = ()>)
-    where
+    pub async fn serve<S, B>(
+        self,
+        workers: Workers,
+        service_for: impl Fn(Peer) -> S,
+        stop: impl Future<Output = ()>,
+    ) where
         S: Answering<B>,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
@@ -131,7 +136,9 @@ impl Listener {
             };
             if let Some((stream, peer, place)) = accepted {
                 let requests = Requests { service: service_for(Peer(peer)), seen: Arc::default() };
-                connections.spawn(serve_connection(stream, requests, place, shared.clone()));
+                let (worker, counted) = workers.next();
+                let holds = (place, counted);
+                connections.spawn_on(serve_connection(stream, requests, holds, shared.clone()), worker);
             }
             while connections.try_join_next().is_some() {}
         }
@@ -151,9 +158,10 @@ impl Listener {
 async fn accept(
     tcp: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+) -> Option<(std::net::TcpStream, IpAddr, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.ok()?;
-    match tcp.accept().await {
+    // Whoever serves the connection waits for it with a runtime of its own.
+    match tcp.accept().await.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
         Ok((stream, peer)) => Some((stream, peer.ip(), place)),
         Err(error) => {
             // Out of file descriptors, most likely: trying again at once would only burn time.
@@ -165,9 +173,9 @@ async fn accept(
 }
 
 async fn serve_connection<S, B>(
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     requests: Requests<S>,
-    _place: OwnedSemaphorePermit,
+    _holds: (OwnedSemaphorePermit, Counted),
     shared: Shared,
 ) where
     S: Answering<B>,
@@ -175,7 +183,10 @@ async fn serve_connection<S, B>(
 {
     let open = metrics::gauge!("hokusai_connections_open");
     open.increment(1.0);
-    let outcome = speak(stream, requests, &shared).await;
+    let outcome = match TcpStream::from_std(stream) {
+        Ok(stream) => speak(stream, requests, &shared).await,
+        Err(_) => "broken",
+    };
     open.decrement(1.0);
     metrics::counter!("hokusai_connections_total", "outcome" => outcome).increment(1);
 }

@@ -100,6 +100,12 @@ impl Admitted {
         (self.quota.hour.0 + 1) * 3600
     }
 
+    /// Whether it was reported how the request was answered.
+    #[getter]
+    fn is_reported(&self) -> bool {
+        self.is_reported.load(Ordering::Relaxed)
+    }
+
     /// Reports the request as answered with this status, the time since it was admitted included. Only the
     /// first report counts.
     fn report(&self, endpoint: &str, status: u16) {

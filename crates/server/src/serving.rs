@@ -8,12 +8,12 @@ use axum::body::Body;
 use axum::http::Request;
 use axum::response::Response;
 use axum::routing::future::RouteFuture;
-use hokusai_http::{Listener, Peer};
+use hokusai_http::{Listener, Peer, Workers};
 use hyper::body::Incoming;
 
 /// Answers requests with `router` until `stop`, then finishes what is in flight.
 pub async fn serve(listener: Listener, router: Router, stop: impl Future<Output = ()>) {
-    listener.serve(move |peer| Connection { router: router.clone(), peer }, stop).await;
+    listener.serve(Workers::here(), move |peer| Connection { router: router.clone(), peer }, stop).await;
 }
 
 /// The router for the requests of one peer.

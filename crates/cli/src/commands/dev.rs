@@ -141,13 +141,15 @@ async fn serve(
         },
         _ => true,
     };
-    if is_ready {
+    let served = if is_ready {
         let gateway = Gateway::new(routes, verifier.clone(), nodes.clients()?, options, exposition.clone());
         greet(addresses, &credentials, in_front.is_some())?;
-        gateway::serve(gateway_listener, gateway, verifier, exposition, stop).await;
-    }
+        gateway::serve(gateway_listener, gateway, verifier, exposition, stop).await
+    } else {
+        Ok(())
+    };
     let _ = end_service.send(());
-    serving.await?
+    serving.await?.and(served)
 }
 
 /// The names that a browser on this machine may call it by.

@@ -35,7 +35,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         let stop = asked_to_stop()?;
         tracing::info!(address = %listener.local_addr()?, routes = routes.summaries().len(), "ready");
         let gateway = Gateway::new(routes, verifier.clone(), nodes.clients()?, options, exposition.clone());
-        gateway::serve(listener, gateway, verifier, exposition, stop).await;
+        gateway::serve(listener, gateway, verifier, exposition, stop).await?;
         tracing::info!("stopped");
         Ok(())
     })

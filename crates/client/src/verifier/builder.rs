@@ -7,6 +7,7 @@ use std::time::Duration;
 use hokusai_core::id::HolderId;
 use hokusai_core::secret::Secret;
 use hokusai_core::verifier::{self as state, LONGEST_VALIDITY, OutagePolicy, VerifierOptions};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::journal::{Journal, JournalError};
@@ -161,6 +162,7 @@ impl VerifierBuilder {
         let desk = Arc::new(Desk {
             state,
             clock,
+            runtime: Handle::current(),
             nodes: self.nodes(self.timeout)?,
             reporters: self.nodes(self.timeout.max(BATCH_TIMEOUT))?,
             reports: reports.transpose()?.map(Arc::new),

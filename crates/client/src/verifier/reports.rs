@@ -3,20 +3,22 @@
 //! Whoever reports waits for neither disk nor network: a record goes to a buffer, from there to the shelf at
 //! least every 100 milliseconds, and from there to the service.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use hokusai_api::usage::UsageRecord;
 use hokusai_core::id::{HolderId, KeyId};
 use hokusai_core::time::Timestamp;
 use hokusai_core::usage::{self, MAX_ENDPOINT, MAX_RESPONSE_MS};
+use serde::{Serialize, Serializer};
 use tokio::sync::Notify;
 
 use super::journal::JournalError;
 use super::metrics::ReportMetrics;
-use super::shelf::{Read, Shelf, line};
+use super::shelf::{Read, Shelf, add_line};
 use crate::clock::lock;
 use crate::error::Error;
 
@@ -93,14 +95,16 @@ impl Reports {
     /// Keeps one report.
     pub(crate) fn take(&self, served: &Served<'_>, now: Timestamp) {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let line = line(&record(served, format!("{}-{number}", self.maker), now));
+        let record = Record::of(served, Name { maker: self.maker, number }, now);
         let mut buffer = lock(&self.buffer);
-        if buffer.lines.len() + line.len() > MOST_BUFFERED {
+        let before = buffer.lines.len();
+        add_line(&mut buffer.lines, &record);
+        if buffer.lines.len() > MOST_BUFFERED {
+            buffer.lines.truncate(before);
             drop(buffer);
             return self.no_room(1);
         }
         let is_first = buffer.records == 0;
-        buffer.lines.extend_from_slice(line.as_bytes());
         buffer.records += 1;
         drop(buffer);
         if is_first {
@@ -185,23 +189,61 @@ impl Reports {
     }
 }
 
-/// The record of a request, so that the service can't find fault with its form.
-fn record(served: &Served<'_>, idempotency_key: String, now: Timestamp) -> UsageRecord {
-    let endpoint: String =
-        served.endpoint.chars().filter(|letter| !letter.is_control()).take(MAX_ENDPOINT).collect();
-    let endpoint = usage::endpoint(&endpoint).map_or_else(|| "unknown".to_owned(), String::from);
-    let longest = Duration::from_millis(MAX_RESPONSE_MS.unsigned_abs());
-    let took = served.took.min(longest).as_micros() as f64;
-    UsageRecord {
-        key_id: Some(served.key.to_string()),
-        service_id: served.service_id.to_owned(),
-        endpoint,
-        status_code: served.status.clamp(100, 599),
-        response_time_ms: took / 1000.0,
-        idempotency_key: Some(idempotency_key),
-        occurred_at: Some(hokusai_api::time::write(now.0)),
-        ..UsageRecord::default()
+/// A [`UsageRecord`](hokusai_api::usage::UsageRecord) that is only written, without copies of its parts. The
+/// service can't find fault with its form.
+#[derive(Serialize)]
+struct Record<'a> {
+    #[serde(serialize_with = "as_text")]
+    key_id: KeyId,
+    service_id: &'a str,
+    endpoint: Cow<'a, str>,
+    status_code: u16,
+    response_time_ms: f64,
+    #[serde(serialize_with = "as_text")]
+    idempotency_key: Name,
+    occurred_at: String,
+}
+
+/// What tells a report from all others.
+struct Name {
+    maker: HolderId,
+    number: u64,
+}
+
+impl<'a> Record<'a> {
+    fn of(served: &Served<'a>, idempotency_key: Name, now: Timestamp) -> Self {
+        let longest = Duration::from_millis(MAX_RESPONSE_MS.unsigned_abs());
+        let took = served.took.min(longest).as_micros() as f64;
+        Self {
+            key_id: served.key,
+            service_id: served.service_id,
+            endpoint: endpoint(served.endpoint),
+            status_code: served.status.clamp(100, 599),
+            response_time_ms: took / 1000.0,
+            idempotency_key,
+            occurred_at: hokusai_api::time::write(now.0),
+        }
     }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.maker, self.number)
+    }
+}
+
+/// An endpoint that the service takes: mostly the one that is given.
+fn endpoint(given: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#".contains(&byte);
+    if (1..=MAX_ENDPOINT).contains(&given.len()) && given.bytes().all(is_plain) {
+        return Cow::Borrowed(given);
+    }
+    let bounded: String = given.chars().filter(|letter| !letter.is_control()).take(MAX_ENDPOINT).collect();
+    Cow::Owned(usage::endpoint(&bounded).map_or_else(|| "unknown".to_owned(), String::from))
+}
+
+fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 #[cfg(test)]
@@ -224,10 +266,11 @@ mod tests {
             ("/a\n/b", 404, Duration::from_secs(1), ("/a/b", 404, 1000.0)),
             (&long, 200, Duration::ZERO, (&long[..256], 200, 0.0)),
         ] {
-            let record = record(&served(endpoint, status, took), "k".into(), Timestamp(0));
-            let form = (record.endpoint.as_str(), record.status_code, record.response_time_ms);
+            let name = Name { maker: MAKER.parse().unwrap(), number: 1 };
+            let record = Record::of(&served(endpoint, status, took), name, Timestamp(0));
+            let form = (&*record.endpoint, record.status_code, record.response_time_ms);
             assert_eq!(form, kept, "{endpoint}");
-            assert_eq!(record.occurred_at.as_deref(), Some("1970-01-01T00:00:00Z"));
+            assert_eq!(record.occurred_at, "1970-01-01T00:00:00Z");
         }
     }
 
@@ -244,10 +287,11 @@ mod tests {
         let kept: Vec<_> = read
             .records
             .iter()
-            .map(|record| (record.endpoint.as_str(), record.idempotency_key.as_deref().unwrap()))
+            .map(|written| written.record().unwrap())
+            .map(|record| (record.endpoint, record.key_id.unwrap(), record.idempotency_key.unwrap()))
             .collect();
-        let key = |number| format!("{MAKER}-{number}");
-        assert_eq!(kept, [("/a", key(0).as_str()), ("/a", key(1).as_str()), ("/b", key(2).as_str())]);
+        let report = |endpoint: &str, number| (endpoint.into(), MAKER.into(), format!("{MAKER}-{number}"));
+        assert_eq!(kept, [report("/a", 0), report("/a", 1), report("/b", 2)]);
         reports.finish(read.bytes);
         assert!(reports.is_empty());
     }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use hokusai_api::errors::FieldError;
 use hokusai_api::time;
-use hokusai_api::usage::{UsageBatch, UsageRecord};
+use hokusai_api::usage::UsageRecord;
 use hokusai_core::time::{DAY, Timestamp};
 use tokio::task::JoinSet;
 
 use super::Desk;
 use super::reports::Reports;
+use super::shelf::Written;
 use crate::clock;
 use crate::error::Error;
 
@@ -28,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Records that were read from the shelf, and how much of it they are. Those that the service has are gone
 /// from it.
 struct Batch {
-    parts: Vec<Vec<UsageRecord>>,
+    parts: Vec<Vec<Written>>,
     bytes: u64,
 }
 
@@ -90,10 +91,9 @@ async fn send(desk: &Desk, reports: &Reports, batch: &mut Batch) -> Result<(), D
             continue;
         }
         let sent = records.len() as u64;
-        let words = UsageBatch { records };
         let told = desk.reporters.tell(|node| {
-            let words = &words;
-            async move { node.report_usages(words).await }
+            let records = &records;
+            async move { node.report_usages(records).await }
         });
         match told.await {
             Ok(_) => {
@@ -101,13 +101,15 @@ async fn send(desk: &Desk, reports: &Reports, batch: &mut Batch) -> Result<(), D
                 reports.is_failing(None);
             }
             Err(error) if is_about_records(&error) => {
-                let parts = without_refused(words.records, &error, clock::now());
+                let records = records.iter().filter_map(Written::record).collect();
+                let parts = without_refused(records, &error, clock::now());
                 let left: usize = parts.iter().map(Vec::len).sum();
                 reports.refused(sent - left as u64, &error);
-                batch.parts.extend(parts);
+                let again = |part: Vec<UsageRecord>| part.iter().map(Written::again).collect();
+                batch.parts.extend(parts.into_iter().map(again));
             }
             Err(error) => {
-                batch.parts.push(words.records);
+                batch.parts.push(records);
                 reports.is_failing(Some(&error));
                 return Err(asked_pause(&error));
             }

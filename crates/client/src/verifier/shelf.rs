@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use hokusai_api::usage::UsageRecord;
+use serde::Serialize;
 
 use super::journal::JournalError;
 
@@ -49,27 +50,64 @@ enum Place {
     Memory(Vec<u8>),
 }
 
+/// A record as it was written down: JSON whose checksum is right. It is not read but for a reason.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Written(Box<[u8]>);
+
 /// Records that were read.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Read {
-    pub(crate) records: Vec<UsageRecord>,
+    pub(crate) records: Vec<Written>,
     /// Lines that held none.
     pub(crate) damaged: u64,
     /// How many bytes these were.
     pub(crate) bytes: u64,
 }
 
-/// The line of a record.
-pub(crate) fn line(record: &UsageRecord) -> String {
-    let json = serde_json::to_string(record).expect("texts and numbers can be written as JSON");
-    format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
+/// Adds the line of a record, in the form of a [`UsageRecord`].
+pub(crate) fn add_line(lines: &mut Vec<u8>, record: &impl Serialize) {
+    let start = lines.len();
+    lines.extend_from_slice(b"00000000 ");
+    let json = lines.len();
+    serde_json::to_writer(&mut *lines, record).expect("texts and numbers can be written as JSON");
+    let checksum = crc32fast::hash(&lines[json..]);
+    write!(&mut lines[start..json], "{checksum:08x}").expect("there is room for it");
+    lines.push(b'\n');
 }
 
-fn read_line(line: &[u8]) -> Option<UsageRecord> {
+fn read_line(line: &[u8]) -> Option<Written> {
     let (checksum, json) = line.split_at_checked(8)?;
     let json = json.strip_prefix(b" ")?;
     let checksum = u32::from_str_radix(std::str::from_utf8(checksum).ok()?, 16).ok()?;
-    if checksum == crc32fast::hash(json) { serde_json::from_slice(json).ok() } else { None }
+    (checksum == crc32fast::hash(json)).then(|| Written(json.into()))
+}
+
+impl Written {
+    /// The record; `None` if it is none, which the checksum all but rules out.
+    pub(crate) fn record(&self) -> Option<UsageRecord> {
+        serde_json::from_slice(&self.0).ok()
+    }
+
+    /// A record that was changed.
+    pub(crate) fn again(record: &UsageRecord) -> Self {
+        Self(serde_json::to_vec(record).expect("texts and numbers can be written as JSON").into())
+    }
+
+    /// The body of a batch of records: a [`UsageBatch`](hokusai_api::usage::UsageBatch).
+    pub(crate) fn batch(records: &[Self]) -> Vec<u8> {
+        let (begin, end) = (r#"{"records":["#, "]}");
+        let length: usize = records.iter().map(|record| record.0.len() + 1).sum();
+        let mut body = Vec::with_capacity(begin.len() + length + end.len());
+        body.extend_from_slice(begin.as_bytes());
+        for (place, record) in records.iter().enumerate() {
+            if place > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(&record.0);
+        }
+        body.extend_from_slice(end.as_bytes());
+        body
+    }
 }
 
 impl Shelf {
@@ -258,14 +296,22 @@ fn at(place: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use hokusai_api::usage::UsageBatch;
+
     use super::*;
+
+    fn line(record: &UsageRecord) -> String {
+        let mut lines = Vec::new();
+        add_line(&mut lines, record);
+        String::from_utf8(lines).unwrap()
+    }
 
     fn record(name: &str) -> UsageRecord {
         UsageRecord { endpoint: name.into(), idempotency_key: Some(name.into()), ..UsageRecord::default() }
     }
 
-    fn names(read: &Read) -> Vec<&str> {
-        read.records.iter().map(|record| record.endpoint.as_str()).collect()
+    fn names(read: &Read) -> Vec<String> {
+        read.records.iter().map(|written| written.record().unwrap().endpoint).collect()
     }
 
     fn files(directory: &Path) -> Vec<PathBuf> {
@@ -302,11 +348,11 @@ mod tests {
         std::fs::write(directory.path().join("reports-7"), text).unwrap();
         let mut shelf = Shelf::open(Some(directory.path()), 10_000).unwrap();
         let read = shelf.read().unwrap();
-        assert_eq!((names(&read), read.damaged), (vec!["a", "c"], 3));
+        assert_eq!((names(&read), read.damaged), (vec!["a".into(), "c".into()], 3));
         assert_eq!(shelf.put(b.as_bytes()), 0);
         shelf.finish(read.bytes);
         let read = shelf.read().unwrap();
-        assert_eq!((names(&read), read.damaged), (vec!["b"], 0));
+        assert_eq!((names(&read), read.damaged), (vec!["b".into()], 0));
     }
 
     #[test]
@@ -349,17 +395,31 @@ mod tests {
     #[test]
     fn many_records_are_read_in_parts_and_in_order() {
         let mut shelf = Shelf::open(None, u64::MAX).unwrap();
-        let names: Vec<String> = (0..4500).map(|number| number.to_string()).collect();
-        for name in &names {
+        let wanted: Vec<String> = (0..4500).map(|number| number.to_string()).collect();
+        for name in &wanted {
             assert_eq!(shelf.put(line(&record(name)).as_bytes()), 0);
         }
         let mut seen = Vec::new();
         while let Some(read) = shelf.read() {
             assert!(read.records.len() <= MOST_RECORDS);
-            seen.extend(read.records.into_iter().map(|record| record.endpoint));
+            seen.extend(names(&read));
             shelf.finish(read.bytes);
         }
-        assert_eq!(seen, names);
+        assert_eq!(seen, wanted);
+    }
+
+    #[test]
+    fn a_batch_is_what_its_records_are() {
+        let mut shelf = Shelf::open(None, u64::MAX).unwrap();
+        assert_eq!(Written::batch(&[]), br#"{"records":[]}"#);
+        let records = ["a", "\"b\"", "c, d"].map(record);
+        for record in &records {
+            assert_eq!(shelf.put(line(record).as_bytes()), 0);
+        }
+        let body = Written::batch(&shelf.read().unwrap().records);
+        let batch: UsageBatch = serde_json::from_slice(&body).unwrap();
+        assert_eq!(batch.records, records);
+        assert_eq!(Written::again(&records[1]).record().unwrap(), records[1]);
     }
 
     #[test]

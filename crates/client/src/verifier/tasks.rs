@@ -125,7 +125,7 @@ async fn say(desk: &Arc<Desk>, message: &Message) -> bool {
         let (woken, ask_again) = desk.state.hear(*account, answer.as_ref(), now);
         wake(woken);
         if ask_again {
-            tokio::spawn(ask_soon(desk.clone(), *account));
+            desk.runtime.spawn(ask_soon(desk.clone(), *account));
         }
     }
     true

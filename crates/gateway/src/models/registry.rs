@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use super::fields::{NewModel, NewVersion};
 use super::{Asker, all_invalid, invalid, no_model};
-use crate::body::Upload;
+use crate::body::{AnswerBody, Upload};
 use crate::forward::{failed, identify, late};
 use crate::upstream::Upstream;
 use rows::{RegisteredModel, Version};
@@ -238,15 +238,15 @@ impl Registry {
         *request.headers_mut() = headers;
         let exchange = async {
             let _turn = self.turns.acquire().await.expect("nobody closes it");
-            let (response, mut lease) =
-                self.upstream.send(request).await.map_err(|fault| failed(&fault, "/v1/models"))?;
+            let sent = self.upstream.send(request, None).await;
+            let (response, lease) = sent.map_err(|fault| failed(&fault, "/v1/models"))?;
             let status = response.status();
-            let whole = match Limited::new(response.into_body(), LARGEST_ANSWER).collect().await {
+            let body = AnswerBody::streamed(response.into_body(), self.patience, lease);
+            let whole = match Limited::new(body, LARGEST_ANSWER).collect().await {
                 Ok(whole) => whole.to_bytes(),
                 Err(error) if error.is::<LengthLimitError>() => return Err(too_much()),
                 Err(_) => return Err(not_understood(status)),
             };
-            lease.give_back();
             Ok((status, whole))
         };
         let (status, answer) = timeout(self.patience, exchange).await.map_err(|_| late("/v1/models"))??;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hokusai._native import without_keys
-from hokusai.verifier import Admitted, Demand, Denied, Verifier, default, stop_default
+from hokusai.verifier import OUTCOMES, Demand, Denied, Verifier, default, stop_default
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["HokusaiMiddleware", "ReportUsage"]
 
 ADMITTED = "hokusai.admitted"
+REQUESTS = frozenset(("http", "websocket"))
+ANSWERS = frozenset(("http.response.start", "websocket.http.response.start", "websocket.accept"))
+SWITCHED = 101
 
 
 class HokusaiMiddleware:
@@ -42,31 +45,31 @@ class HokusaiMiddleware:
         endpoint: Callable[[Scope], str] | None = None,
     ) -> None:
         self._app = app
+        self._reporting = ReportUsage(app, endpoint=endpoint)
         self._verifier = verifier
         if verifier is None:
             # What is wrong with the environment shows here and not at the first request.
             default()
         self._demand = Demand(service_id, scope)
         self._open_paths = frozenset(open_paths)
-        self._endpoint = endpoint or endpoint_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
         kind = scope["type"]
         if kind == "lifespan":
             await self._app(scope, receive, _stopping(send) if self._verifier is None else send)
-        elif kind not in ("http", "websocket") or scope["path"] in self._open_paths:
+        elif kind not in REQUESTS or scope["path"] in self._open_paths:
             await self._app(scope, receive, send)
         else:
             verifier = self._verifier or default()
             outcome = verifier.check(scope["headers"], address_of(scope), self._demand)
-            if not isinstance(outcome, Admitted | Denied):
+            if not isinstance(outcome, OUTCOMES):
                 outcome = await outcome
             if isinstance(outcome, Denied):
                 await _answer(outcome, scope, receive, send)
             else:
                 within = {**scope, "headers": without_keys(scope["headers"]), ADMITTED: outcome}
-                await _reporting(self._app, within, receive, send, self._endpoint)
+                await self._reporting(within, receive, send)
 
 
 class ReportUsage:
@@ -80,11 +83,30 @@ class ReportUsage:
         self._endpoint = endpoint or endpoint_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request."""
-        if scope["type"] in ("http", "websocket"):
-            await _reporting(self._app, scope, receive, send, self._endpoint)
-        else:
-            await self._app(scope, receive, _stopping(send) if scope["type"] == "lifespan" else send)
+        """Serves one request. One that is never answered counts as 499."""
+        kind = scope["type"]
+        if kind not in REQUESTS:
+            await self._app(scope, receive, _stopping(send) if kind == "lifespan" else send)
+            return
+
+        def passing(message: Message) -> Awaitable[None]:
+            if message["type"] in ANSWERS:
+                self._report(scope, message.get("status", SWITCHED))
+            return send(message)
+
+        try:
+            await self._app(scope, receive, passing)
+        except Exception:
+            self._report(scope, 500)
+            raise
+        finally:
+            self._report(scope, 499)
+
+    def _report(self, scope: Scope, status: int) -> None:
+        admitted = scope.get(ADMITTED)
+        # Only the first report counts.
+        if admitted is not None and not admitted.is_reported:
+            admitted.report(self._endpoint(scope), status)
 
 
 def address_of(scope: Scope) -> str | None:
@@ -105,34 +127,6 @@ def _stopping(send: Send) -> Send:
         await send(message)
 
     return passing
-
-
-async def _reporting(
-    app: App, scope: Scope, receive: Receive, send: Send, endpoint: Callable[[Scope], str]
-) -> None:
-    """Serves a request, and reports its key's use by the status. One that is never answered counts as 499."""
-
-    def report(status: int) -> None:
-        admitted = scope.get(ADMITTED)
-        if admitted is not None:
-            admitted.report(endpoint(scope), status)
-
-    async def passing(message: Message) -> None:
-        kind = message["type"]
-        if kind in ("http.response.start", "websocket.http.response.start"):
-            report(message["status"])
-        elif kind == "websocket.accept":
-            report(101)
-        await send(message)
-
-    try:
-        await app(scope, receive, passing)
-    except Exception:
-        report(500)
-        raise
-    finally:
-        # Only the first report counts.
-        report(499)
 
 
 async def _answer(denied: Denied, scope: Scope, receive: Receive, send: Send) -> None:

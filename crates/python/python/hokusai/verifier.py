@@ -28,6 +28,7 @@ __all__ = ["Admitted", "Demand", "Denied", "Verifier"]
 Admitted = _native.Admitted
 Denied = _native.Denied
 Demand = _native.Demand
+OUTCOMES = (Admitted, Denied)
 
 # At the end of a process, what is unused is given back and what was reported is sent, for so many seconds.
 PATIENCE = 2.0
@@ -104,7 +105,7 @@ class Verifier:
         """As `admit`; others run meanwhile."""
         headers = [(b"x-api-key", text("api_key", api_key).strip().encode())]
         outcome = self._native.check(headers, client_ip, Demand(service_id, scope))
-        return _admitted(outcome if isinstance(outcome, Admitted | Denied) else await outcome)
+        return _admitted(outcome if isinstance(outcome, OUTCOMES) else await outcome)
 
     def stop(self, patience: float = PATIENCE) -> None:
         """Gives back what is unused and sends what was reported, for at most so many seconds.
