@@ -56,7 +56,11 @@ const SAYINGS: [(&str, &str); 12] = [
     ("half-a-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhello"),
     ("no-last-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
     ("no-length", "HTTP/1.0 200 OK\r\n\r\nhello"),
-    ("early-hint", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+    (
+        "early-hint",
+        "HTTP/1.1 103 Early Hints\r\n\r\n\
+         HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
+    ),
     ("switch", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nhello"),
 ];
 
