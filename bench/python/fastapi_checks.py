@@ -27,6 +27,14 @@ from hokusai import AuthAdmin
 # What each application has before its routes, and what its routes take.
 APPS = {
     "no check": ("", ""),
+    # What FastAPI itself takes for any dependency.
+    "a dependency that does nothing": (
+        """
+async def nothing_at_all() -> None:
+    return None
+""",
+        "nothing: None = Depends(nothing_at_all)",
+    ),
     "require_api_key": (
         """
 from hokusai.asgi import ReportUsage
@@ -200,15 +208,15 @@ def measure(seconds: int, rounds: int) -> dict[str, dict[str, list[float]]]:
 def main() -> None:
     """Measures, and prints a table."""
     arguments = argparse.ArgumentParser(description=re.split(r"\n\n", __doc__ or "")[0])
-    arguments.add_argument("--seconds", type=int, default=2)
-    arguments.add_argument("--rounds", type=int, default=11)
+    arguments.add_argument("--seconds", type=int, default=4)
+    arguments.add_argument("--rounds", type=int, default=7)
     told = arguments.parse_args()
     for what, rates_of in measure(told.seconds, told.rounds).items():
         print(what)
         for name, rates in rates_of.items():
             shares = [rate / bare for rate, bare in zip(rates, rates_of["no check"], strict=True)]
             print(
-                f"  {name:28} {statistics.median(rates):6.0f} a second ({min(rates):.0f} to {max(rates):.0f}),"
+                f"  {name:30} {statistics.median(rates):6.0f} a second ({min(rates):.0f} to {max(rates):.0f}),"
                 f" {statistics.median(shares):.3f} of no check"
             )
 
