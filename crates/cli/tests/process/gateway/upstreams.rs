@@ -280,3 +280,31 @@ fn connections_are_kept_and_one_that_was_closed_meanwhile_costs_nothing() {
     assert_eq!(backend.heads().len(), 60);
     assert!((20..=25).contains(&backend.connections()), "{}", backend.connections());
 }
+
+#[test]
+fn a_connection_that_nobody_uses_is_closed() {
+    let backend = Backend::polite();
+    let front = Front::with(&route("/any", &backend.url(), "keep_alive_seconds = 1"));
+    let key = front.node.key_with(&json!({}));
+    assert_eq!(seen(&get(&front, &key)), "200 hello");
+    backend.wait_ended(1);
+    assert_eq!(seen(&get(&front, &key)), "200 hello");
+    backend.wait_ended(2);
+    assert_eq!(backend.connections(), 2);
+}
+
+#[test]
+fn a_small_body_arrives_as_it_was_sent_in_one_piece_or_two() {
+    let backend = Backend::polite();
+    let (front, key) = before(&backend.url());
+    let head = with_key("POST /any/x", &key) + "Content-Length: 10\r\n\r\n";
+    for (first, second) in [("helloworld", ""), ("hello", "world"), ("", "helloworld")] {
+        let mut client = Wire::to(front.address());
+        client.send(head.clone() + first).unwrap();
+        thread::sleep(Duration::from_millis(100));
+        client.send(second).unwrap();
+        assert_eq!(seen(&client.message(Kind::Answer).unwrap()), "200 hello");
+        let request = backend.take_latest().unwrap();
+        assert_eq!((request.text().as_str(), request.is_whole), ("helloworld", true), "{first}|{second}");
+    }
+}
