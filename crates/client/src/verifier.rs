@@ -181,6 +181,7 @@ impl Verifier {
             let waited = waiting.get_or_insert_with(Stopwatch::start);
             let left = PATIENCE.saturating_sub(waited.read());
             let news = news.expect("whoever is to wait has a waiter");
+            // Few requests wait; the others are moved the less if this lies elsewhere.
             match Box::pin(tokio::time::timeout(left, news)).await {
                 Err(_) => return Err(Unavailable::Unreachable),
                 Ok(Ok(News::Refused(refusal))) => return Ok(Decision::Refused(refusal)),

@@ -311,7 +311,7 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(bytes) => bytes.is_none(),
-            Kind::Streamed { body, .. } => body.is_end_stream(),
+            Kind::Streamed { body, fault, .. } => fault.is_none() && body.is_end_stream(),
         }
     }
 

@@ -23,7 +23,10 @@ const LONGEST_HEAD: usize = 64 * 1024;
 /// A connection. It is closed when it is dropped; what a client still uploads is sent to its end first.
 pub(crate) struct Connection {
     sender: SendRequest<Upload>,
-    driver: Driver,
+    /// What reads and writes, if that is whoever uses the connection: no other task has to be woken for a
+    /// request. From the first upload on it is a task of its own: that goes on while the client takes nothing of
+    /// the answer.
+    driver: Option<Driver>,
     /// For whoever waits for the head of an answer.
     alarm: Alarm,
 }
@@ -38,16 +41,8 @@ pub(crate) enum NoAnswer {
     Broken(hyper::Error),
 }
 
-/// What reads and writes.
-enum Driver {
-    /// The task that serves the client: no other has to be woken for a request.
-    Here(Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>),
-    /// A task of its own, since there was an upload on this connection: that goes on while the client takes
-    /// nothing of the answer.
-    InTask,
-    /// None: the connection has ended.
-    Ended,
-}
+/// It is done when the connection has ended. Whoever uses the connection is told why.
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 impl Connection {
     /// Speaks HTTP/1.1 over a stream.
@@ -56,14 +51,14 @@ impl Connection {
     ) -> io::Result<Self> {
         let made = Builder::new().max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(stream)).await;
         let (sender, connection) = made.map_err(io::Error::other)?;
-        Ok(Self { sender, driver: Driver::Here(Box::pin(connection)), alarm: Alarm::default() })
+        Ok(Self { sender, driver: Some(Box::pin(connection)), alarm: Alarm::default() })
     }
 
     /// Waits until a request can be sent; false if the connection has ended.
     pub(crate) async fn is_ready(&mut self) -> bool {
         let Self { sender, driver, .. } = self;
         poll_fn(|cx| {
-            driver.turn(cx);
+            turn(driver, cx);
             sender.poll_ready(cx)
         })
         .await
@@ -77,8 +72,10 @@ impl Connection {
         patience: Option<Duration>,
     ) -> Result<Response<Incoming>, NoAnswer> {
         let Self { sender, driver, alarm } = self;
-        if request.body().is_streamed() {
-            driver.move_to_task();
+        if request.body().is_streamed()
+            && let Some(driver) = driver.take()
+        {
+            tokio::spawn(driver);
         }
         match patience {
             Some(patience) => alarm.set(patience),
@@ -87,7 +84,7 @@ impl Connection {
         // Without the budget of tasks, which would have to wake this one.
         let mut sending = pin!(unconstrained(sender.try_send_request(request)));
         poll_fn(|cx| {
-            let polled = if driver.turn(cx) {
+            let polled = if turn(driver, cx) {
                 // The turn has done what there was to do, and wakes this task when there is more.
                 sending.as_mut().poll(&mut Context::from_waker(Waker::noop()))
             } else {
@@ -103,7 +100,7 @@ impl Connection {
 
     /// Reads and writes what can be. Whoever waits for a part of an answer has to call it.
     pub(crate) fn turn(&mut self, cx: &mut Context<'_>) {
-        self.driver.turn(cx);
+        turn(&mut self.driver, cx);
     }
 
     /// Whether it can serve no further request.
@@ -121,25 +118,10 @@ impl From<TrySendError<Request<Upload>>> for NoAnswer {
     }
 }
 
-impl Driver {
-    /// Reads and writes what can be, and says whether it goes on doing so here.
-    fn turn(&mut self, cx: &mut Context<'_>) -> bool {
-        let Self::Here(connection) = self else { return false };
-        // Whoever uses it is told why it has ended.
-        let is_open = connection.as_mut().poll(cx).is_pending();
-        if !is_open {
-            *self = Self::Ended;
-        }
-        is_open
+/// Reads and writes what can be, and says whether it goes on doing so here.
+fn turn(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> bool {
+    if driver.as_mut().is_some_and(|connection| connection.as_mut().poll(cx).is_ready()) {
+        *driver = None;
     }
-
-    fn move_to_task(&mut self) {
-        match std::mem::replace(self, Self::Ended) {
-            Self::Here(connection) => {
-                tokio::spawn(connection);
-                *self = Self::InTask;
-            }
-            other => *self = other,
-        }
-    }
+    driver.is_some()
 }

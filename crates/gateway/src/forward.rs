@@ -190,10 +190,6 @@ pub(crate) fn late(route: &str) -> Denial {
 
 /// The answer if there is none from upstream.
 pub(crate) fn failed(failure: &SendError, route: &str) -> Denial {
-    if matches!(failure, SendError::Late) {
-        return late(route);
-    }
-    tracing::warn!(route, error = %full(failure), "the upstream failed");
     let (status, code, detail) = match failure {
         SendError::Unreachable(_) | SendError::ConnectTimeout => (
             StatusCode::BAD_GATEWAY,
@@ -205,12 +201,14 @@ pub(crate) fn failed(failure: &SendError, route: &str) -> Denial {
             "upstream_busy",
             "All connections to the service behind the gateway are in use",
         ),
-        SendError::Broken(_) | SendError::Late => (
+        SendError::Late => return late(route),
+        SendError::Broken(_) => (
             StatusCode::BAD_GATEWAY,
             "upstream_broken",
             "The service behind the gateway broke the exchange off",
         ),
     };
+    tracing::warn!(route, error = %full(failure), "the upstream failed");
     let denial = Denial::new(status, code, detail);
     Denial { retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1), ..denial }
 }

@@ -142,6 +142,7 @@ impl Parts {
         }
         let (key, quota) = self.verify(&key, &place, place.demand(&parts.method), caller).await?;
         let key = &seen.admitted.insert((key, quota)).0;
+        // What most requests don't need lies elsewhere: each is moved the less.
         match &place {
             Place::Models(call) => {
                 let asker = Asker { key, request: &caller.id };
