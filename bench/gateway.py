@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import socket
 import statistics
 import subprocess
@@ -24,9 +23,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
+from wrk import free_port, load
+
 # A key passes 100,000 times an hour at the most.
 KEYS = 40
-CONNECTIONS = "32"
+CONNECTIONS = 32
 # The bytes of a request's body and of its answer's. Models are mostly asked by POST, with JSON or an image.
 SHAPES = {
     "GET": (0, 100),
@@ -86,12 +87,6 @@ end
 """
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
 @contextmanager
 def process(command: list[str], log: Path, port: int) -> Iterator[int]:
     """Runs a program until it is no longer needed; gives its id once it listens."""
@@ -139,17 +134,6 @@ def processor_time(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def load(port: int, script: Path, seconds: int) -> int:
-    """How many requests were answered; all have to be answered well."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in said or "Socket errors" in said:
-        raise SystemExit(said)
-    found = re.search(r"(\d+) requests in", said)
-    assert found, said
-    return int(found[1])
-
-
 def create_keys(service: int, token: str) -> list[str]:
     keys = []
     for number in range(KEYS):
@@ -167,7 +151,7 @@ def create_keys(service: int, token: str) -> list[str]:
 def spent(pid: int, port: int, script: Path, seconds: int) -> float:
     """Microseconds of processor time for each request of one turn."""
     before = processor_time(pid)
-    requests = load(port, script, seconds)
+    requests, _ = load(port, script, seconds, CONNECTIONS)
     return (processor_time(pid) - before) / requests * 1e6
 
 
@@ -203,7 +187,7 @@ def main() -> None:
             script = folder / "requests.lua"
             script.write_text(REQUESTS.format(keys=keys, body=body, answer=answer))
             for name in pids:
-                load(ports[name], script, 1)
+                load(ports[name], script, 1, CONNECTIONS)
             turns = [
                 {name: spent(pid, ports[name], script, args.seconds) for name, pid in pids.items()}
                 for _ in range(args.turns)

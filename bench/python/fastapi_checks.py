@@ -24,6 +24,9 @@ from pathlib import Path
 
 from hokusai import AuthAdmin
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from wrk import free_port, load
+
 # What each application has before its routes, and what its routes take.
 APPS = {
     "no check": ("", ""),
@@ -116,24 +119,6 @@ end
 """
 
 
-def load(port: int, script: Path, seconds: int) -> float:
-    """Answers a second; all of them have to be good."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in said or "Socket errors" in said:
-        raise SystemExit(said)
-    found = re.search(r"Requests/sec: +([0-9.]+)", said)
-    assert found, said
-    return float(found[1])
-
-
-def free_port() -> int:
-    """A port that nobody has."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 def wait_for(port: int) -> None:
     """Until somebody answers."""
     while True:
@@ -194,10 +179,10 @@ def measure(seconds: int, rounds: int) -> dict[str, dict[str, list[float]]]:
                 wait_for(ports[name])
             for what, script in scripts.items():
                 for name in APPS:
-                    load(ports[name], script, 1)
+                    load(ports[name], script, 1, CONNECTIONS)
                 for _ in range(rounds):
                     for name in APPS:
-                        found[what][name].append(load(ports[name], script, seconds))
+                        found[what][name].append(load(ports[name], script, seconds, CONNECTIONS)[1])
         finally:
             for process in reversed(started):
                 process.send_signal(signal.SIGTERM)
