@@ -4,6 +4,7 @@
 //! It knows no route and no key.
 
 mod address;
+mod exchange;
 mod headers;
 mod hosts;
 mod listen;

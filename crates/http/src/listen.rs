@@ -7,9 +7,11 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -27,6 +29,7 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use crate::address::Peer;
+use crate::exchange::{Answer, Exchange, Exchanges};
 use crate::tls::Tls;
 use crate::workers::{Counted, Workers};
 
@@ -119,7 +122,7 @@ impl Listener {
         stop: impl Future<Output = ()>,
     ) where
         S: Answering<B>,
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
     {
         let (stopping, is_stopping) = watch::channel(false);
         let shared = Shared { tls: self.tls.clone(), options: self.options, stopping: is_stopping };
@@ -135,7 +138,7 @@ impl Listener {
                 accepted = accept(&self.tcp, &places) => accepted,
             };
             if let Some((stream, peer, place)) = accepted {
-                let requests = Requests { service: service_for(Peer(peer)), seen: Arc::default() };
+                let requests = Requests::of(service_for(Peer(peer)));
                 let (worker, counted) = workers.next();
                 let holds = (place, counted);
                 connections.spawn_on(serve_connection(stream, requests, holds, shared.clone()), worker);
@@ -174,12 +177,12 @@ async fn accept(
 
 async fn serve_connection<S, B>(
     stream: std::net::TcpStream,
-    requests: Requests<S>,
+    requests: Requests<S, B>,
     _holds: (OwnedSemaphorePermit, Counted),
     shared: Shared,
 ) where
     S: Answering<B>,
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let open = metrics::gauge!("hokusai_connections_open");
     open.increment(1.0);
@@ -192,10 +195,10 @@ async fn serve_connection<S, B>(
 }
 
 /// Serves one connection, and says in a word what became of it.
-async fn speak<S, B>(stream: TcpStream, requests: Requests<S>, shared: &Shared) -> &'static str
+async fn speak<S, B>(stream: TcpStream, requests: Requests<S, B>, shared: &Shared) -> &'static str
 where
     S: Answering<B>,
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     // Answers are small and written at once; waiting to fill a segment only delays them.
     let _ = stream.set_nodelay(true);
@@ -223,12 +226,12 @@ where
 
 async fn http1<S, B>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    requests: Requests<S>,
+    requests: Requests<S, B>,
     shared: &Shared,
 ) -> &'static str
 where
     S: Answering<B>,
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(shared.options.headers).max_buf_size(64 * 1024);
@@ -237,12 +240,12 @@ where
 
 async fn http2<S, B>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    requests: Requests<S>,
+    requests: Requests<S, B>,
     shared: &Shared,
 ) -> &'static str
 where
     S: Answering<B>,
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
@@ -256,9 +259,9 @@ where
 
 /// Serves requests until the connection ends. Once the service stops, or no request has come for a while,
 /// what is in flight is finished, and then the connection ends, too.
-async fn drive<S>(
+async fn drive<S, B>(
     connection: impl GracefulConnection,
-    requests: &Requests<S>,
+    requests: &Requests<S, B>,
     shared: &Shared,
 ) -> &'static str {
     tokio::pin!(connection);
@@ -286,32 +289,90 @@ async fn stopped(shared: &Shared) {
 }
 
 /// The requests of one connection.
-#[derive(Clone)]
-struct Requests<S> {
+struct Requests<S, B> {
     service: S,
-    seen: Arc<AtomicU64>,
+    exchanges: Arc<Exchanges>,
+    answers: PhantomData<fn() -> B>,
 }
 
-impl<S> Requests<S> {
-    /// Waits until none has come for `pause`. A client that only keeps its connection alive holds a place.
+impl<S: Clone, B> Clone for Requests<S, B> {
+    fn clone(&self) -> Self {
+        let (service, exchanges) = (self.service.clone(), self.exchanges.clone());
+        Self { service, exchanges, answers: PhantomData }
+    }
+}
+
+impl<S, B> Requests<S, B> {
+    fn of(service: S) -> Self {
+        Self { service, exchanges: Arc::default(), answers: PhantomData }
+    }
+
+    /// Waits until none was in flight for `pause`. A client that only keeps its connection alive holds a place.
     async fn cease(&self, pause: Duration) {
+        let Exchanges { open, events } = &*self.exchanges;
         loop {
-            let before = self.seen.load(Ordering::Relaxed);
+            let before = events.load(Ordering::Relaxed);
             sleep(pause).await;
-            if self.seen.load(Ordering::Relaxed) == before {
+            if open.load(Ordering::Relaxed) == 0 && events.load(Ordering::Relaxed) == before {
                 return;
             }
         }
     }
 }
 
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Requests<S> {
-    type Response = S::Response;
+impl<S, B> Service<Request<Incoming>> for Requests<S, B>
+where
+    S: Answering<B>,
+    B: Send + 'static,
+{
+    type Response = Response<Answer<B>>;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.seen.fetch_add(1, Ordering::Relaxed);
-        self.service.call(request)
+        let (exchange, answered) = (Exchange::begin(&self.exchanges), self.service.call(request));
+        Box::pin(async move { Ok(answered.await?.map(|body| Answer { body, _exchange: exchange })) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::service::service_fn;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// Longer than an idle connection is kept.
+    const LONG: Duration = Duration::from_millis(700);
+
+    #[tokio::test]
+    async fn an_exchange_may_last_longer_than_a_pause_between_two() {
+        let options = ListenOptions { headers: LONG / 7, ..ListenOptions::default() };
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None, options).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let slow = service_fn(|_| async {
+            sleep(LONG).await;
+            Ok(Response::new("at last".to_owned()))
+        });
+        let serving = tokio::spawn(async move {
+            listener
+                .serve(Workers::here(), |_| slow, async {
+                    let _ = stopped.await;
+                })
+                .await;
+        });
+        let mut client = TcpStream::connect(address).await.unwrap();
+        for _ in 0..2 {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+            let mut heard = vec![0; 1000];
+            let length = client.read(&mut heard).await.unwrap();
+            assert!(String::from_utf8_lossy(&heard[..length]).ends_with("at last"));
+        }
+        // Without a request it is not kept.
+        assert_eq!(timeout(LONG, client.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
+        stop.send(()).unwrap();
+        serving.await.unwrap();
     }
 }
