@@ -13,12 +13,11 @@ use std::time::Duration;
 use hokusai_core::id::{HolderId, KeyId};
 use hokusai_core::time::Timestamp;
 use hokusai_core::usage::{self, MAX_ENDPOINT, MAX_RESPONSE_MS};
-use serde::{Serialize, Serializer};
 use tokio::sync::Notify;
 
 use super::journal::JournalError;
 use super::metrics::ReportMetrics;
-use super::shelf::{Read, Shelf, add_line};
+use super::shelf::{Read, Shelf, line};
 use crate::clock::lock;
 use crate::error::Error;
 
@@ -95,15 +94,14 @@ impl Reports {
     /// Keeps one report.
     pub(crate) fn take(&self, served: &Served<'_>, now: Timestamp) {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let record = Record::of(served, Name { maker: self.maker, number }, now);
+        let record = Record { served: *served, idempotency_key: (self.maker, number), occurred_at: now };
+        let line = line(&record.to_string());
         let mut buffer = lock(&self.buffer);
-        let before = buffer.lines.len();
-        add_line(&mut buffer.lines, &record);
-        if buffer.lines.len() > MOST_BUFFERED {
-            buffer.lines.truncate(before);
+        if buffer.lines.len() + line.len() > MOST_BUFFERED {
             drop(buffer);
             return self.no_room(1);
         }
+        buffer.lines.extend_from_slice(line.as_bytes());
         let is_first = buffer.records == 0;
         buffer.records += 1;
         drop(buffer);
@@ -141,16 +139,20 @@ impl Reports {
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.shelf).is_empty() && lock(&self.buffer).records == 0
+        let is_shelf_empty = lock(&self.shelf).is_empty();
+        is_shelf_empty && lock(&self.buffer).records == 0
     }
 
     /// How the reports stand.
     pub(crate) fn metrics(&self) -> ReportMetrics {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Counts { sent, no_room, refused, damaged } = &self.counts;
+        // One after the other: whoever writes down holds the shelf while it takes the buffer.
+        let buffered = lock(&self.buffer).records;
+        let waiting_bytes = lock(&self.shelf).bytes();
         ReportMetrics {
-            buffered: lock(&self.buffer).records,
-            waiting_bytes: lock(&self.shelf).bytes(),
+            buffered,
+            waiting_bytes,
             sent: count(sent),
             no_room: count(no_room),
             refused: count(refused),
@@ -191,44 +193,35 @@ impl Reports {
 
 /// A [`UsageRecord`](hokusai_api::usage::UsageRecord) that is only written, without copies of its parts. The
 /// service can't find fault with its form.
-#[derive(Serialize)]
 struct Record<'a> {
-    #[serde(serialize_with = "as_text")]
-    key_id: KeyId,
-    service_id: &'a str,
-    endpoint: Cow<'a, str>,
-    status_code: u16,
-    response_time_ms: f64,
-    #[serde(serialize_with = "as_text")]
-    idempotency_key: Name,
-    occurred_at: String,
+    served: Served<'a>,
+    /// What tells this report from all others.
+    idempotency_key: (HolderId, u64),
+    occurred_at: Timestamp,
 }
 
-/// What tells a report from all others.
-struct Name {
-    maker: HolderId,
-    number: u64,
-}
-
-impl<'a> Record<'a> {
-    fn of(served: &Served<'a>, idempotency_key: Name, now: Timestamp) -> Self {
-        let longest = Duration::from_millis(MAX_RESPONSE_MS.unsigned_abs());
-        let took = served.took.min(longest).as_micros() as f64;
-        Self {
-            key_id: served.key,
-            service_id: served.service_id,
-            endpoint: endpoint(served.endpoint),
-            status_code: served.status.clamp(100, 599),
-            response_time_ms: took / 1000.0,
-            idempotency_key,
-            occurred_at: hokusai_api::time::write(now.0),
-        }
+impl fmt::Display for Record<'_> {
+    /// Writes it as JSON, by hand: one is written for each request.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Served { key, service_id, status, took, .. } = self.served;
+        let (service_id, endpoint) = (Quoted(service_id), endpoint(self.served.endpoint));
+        let (endpoint, status) = (Quoted(&endpoint), status.clamp(100, 599));
+        let took = took.min(Duration::from_millis(MAX_RESPONSE_MS.unsigned_abs()));
+        let (millis, micros) = (took.as_millis(), took.subsec_micros() % 1000);
+        let (maker, number) = self.idempotency_key;
+        let occurred_at = hokusai_api::time::write(self.occurred_at.0);
+        write!(f, r#"{{"key_id":"{key}","service_id":{service_id},"endpoint":{endpoint},"#)?;
+        write!(f, r#""status_code":{status},"response_time_ms":{millis}.{micros:03},"#)?;
+        write!(f, r#""idempotency_key":"{maker}-{number}","occurred_at":"{occurred_at}"}}"#)
     }
 }
 
-impl fmt::Display for Name {
+/// A text as JSON has it.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.maker, self.number)
+        f.write_str(&serde_json::to_string(self.0).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -242,12 +235,10 @@ fn endpoint(given: &str) -> Cow<'_, str> {
     Cow::Owned(usage::endpoint(&bounded).map_or_else(|| "unknown".to_owned(), String::from))
 }
 
-fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
 #[cfg(test)]
 mod tests {
+    use hokusai_api::usage::UsageRecord;
+
     use super::*;
 
     const MAKER: &str = "018f0000-0000-7000-8000-000000000001";
@@ -261,16 +252,21 @@ mod tests {
         let long = "x".repeat(300);
         for (endpoint, status, took, kept) in [
             ("/a", 200, Duration::from_micros(1500), ("/a", 200, 1.5)),
+            ("/a", 200, Duration::from_nanos(61_001_999), ("/a", 200, 61.001)),
+            (r#"/a"\b"#, 200, Duration::ZERO, (r#"/a"\b"#, 200, 0.0)),
             ("/a?secret", 999, Duration::ZERO, ("/a", 599, 0.0)),
             ("", 7, Duration::MAX, ("unknown", 100, 86_400.0 * 1000.0)),
             ("/a\n/b", 404, Duration::from_secs(1), ("/a/b", 404, 1000.0)),
             (&long, 200, Duration::ZERO, (&long[..256], 200, 0.0)),
         ] {
-            let name = Name { maker: MAKER.parse().unwrap(), number: 1 };
-            let record = Record::of(&served(endpoint, status, took), name, Timestamp(0));
+            let served = served(endpoint, status, took);
+            let idempotency_key = (MAKER.parse().unwrap(), 1);
+            let record = Record { served, idempotency_key, occurred_at: Timestamp(0) }.to_string();
+            let record: UsageRecord = serde_json::from_str(&record).unwrap();
             let form = (&*record.endpoint, record.status_code, record.response_time_ms);
             assert_eq!(form, kept, "{endpoint}");
-            assert_eq!(record.occurred_at, "1970-01-01T00:00:00Z");
+            assert_eq!((record.key_id.as_deref(), &*record.service_id), (Some(MAKER), "platform"));
+            assert_eq!(record.occurred_at.as_deref(), Some("1970-01-01T00:00:00Z"));
         }
     }
 
@@ -294,6 +290,20 @@ mod tests {
         assert_eq!(kept, [report("/a", 0), report("/a", 1), report("/b", 2)]);
         reports.finish(read.bytes);
         assert!(reports.is_empty());
+    }
+
+    #[test]
+    fn whoever_looks_at_the_figures_keeps_nobody_from_reporting() {
+        let reports = Reports::open(MAKER.parse().unwrap(), None, 400).unwrap();
+        let writing = lock(&reports.shelf);
+        std::thread::scope(|scope| {
+            let looking = scope.spawn(|| reports.metrics());
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(!looking.is_finished(), "the disk is waited for");
+            assert!(reports.buffer.try_lock().is_ok(), "and nothing is held meanwhile");
+            drop(writing);
+            assert_eq!(looking.join().unwrap().buffered, 0);
+        });
     }
 
     #[test]

@@ -11,7 +11,6 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use hokusai_api::usage::UsageRecord;
-use serde::Serialize;
 
 use super::journal::JournalError;
 
@@ -64,15 +63,9 @@ pub(crate) struct Read {
     pub(crate) bytes: u64,
 }
 
-/// Adds the line of a record, in the form of a [`UsageRecord`].
-pub(crate) fn add_line(lines: &mut Vec<u8>, record: &impl Serialize) {
-    let start = lines.len();
-    lines.extend_from_slice(b"00000000 ");
-    let json = lines.len();
-    serde_json::to_writer(&mut *lines, record).expect("texts and numbers can be written as JSON");
-    let checksum = crc32fast::hash(&lines[json..]);
-    write!(&mut lines[start..json], "{checksum:08x}").expect("there is room for it");
-    lines.push(b'\n');
+/// The line of a record that is JSON.
+pub(crate) fn line(json: &str) -> String {
+    format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
 }
 
 fn read_line(line: &[u8]) -> Option<Written> {
@@ -301,9 +294,7 @@ mod tests {
     use super::*;
 
     fn line(record: &UsageRecord) -> String {
-        let mut lines = Vec::new();
-        add_line(&mut lines, record);
-        String::from_utf8(lines).unwrap()
+        super::line(&serde_json::to_string(record).unwrap())
     }
 
     fn record(name: &str) -> UsageRecord {
