@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use hokusai_client::{Denial, HourlyQuota};
 use hokusai_http::{REQUEST_ID, add_security_headers};
-use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WARNING, WWW_AUTHENTICATE};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, TRANSFER_ENCODING, WARNING, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::Value;
@@ -57,6 +59,10 @@ pub(crate) fn forwarded(
         return Err(Denial::new(StatusCode::BAD_GATEWAY, "upstream_broken", detail));
     }
     let (mut head, body) = response.into_parts();
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        // The chunks say how long it is (RFC 9112, section 6.3).
+        head.headers.remove(CONTENT_LENGTH);
+    }
     drop_between_neighbours(&mut head.headers);
     head.extensions.clear();
     Ok(Response::from_parts(head, AnswerBody::streamed(body, idle, lease)))
@@ -71,9 +77,7 @@ pub(crate) fn finish(
 ) -> Response<AnswerBody> {
     let is_our_own = response.extensions_mut().remove::<OfOurOwn>().is_some();
     let headers = response.headers_mut();
-    if let Some(id) = caller.id.value() {
-        headers.insert(REQUEST_ID, id);
-    }
+    headers.insert(REQUEST_ID, caller.id.value());
     if is_our_own {
         add_security_headers(headers, strict_transport);
     }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -12,23 +13,35 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
 use tokio::task::coop::unconstrained;
 
 use crate::alarm::Alarm;
-use crate::body::Upload;
+use crate::body::{Progress, Upload};
 
 /// The longest head of an answer, in bytes.
 const LONGEST_HEAD: usize = 64 * 1024;
 
-/// A connection. It is closed when it is dropped; what a client still uploads is sent to its end first.
+/// A connection. It is closed when it is dropped.
 pub(crate) struct Connection {
     sender: SendRequest<Upload>,
     /// What reads and writes, if that is whoever uses the connection: no other task has to be woken for a
     /// request. From the first upload on it is a task of its own: that goes on while the client takes nothing of
     /// the answer.
     driver: Option<Driver>,
+    /// That task.
+    task: Option<Task>,
     /// For whoever waits for the head of an answer.
     alarm: Alarm,
+}
+
+/// Moves a connection. It ends when this is dropped: an upstream that reads nothing would keep it for ever.
+struct Task(JoinHandle<hyper::Result<()>>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Why there is no answer.
@@ -51,7 +64,7 @@ impl Connection {
     ) -> io::Result<Self> {
         let made = Builder::new().max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(stream)).await;
         let (sender, connection) = made.map_err(io::Error::other)?;
-        Ok(Self { sender, driver: Some(Box::pin(connection)), alarm: Alarm::default() })
+        Ok(Self { sender, driver: Some(Box::pin(connection)), task: None, alarm: Alarm::default() })
     }
 
     /// Waits until a request can be sent; false if the connection has ended.
@@ -71,11 +84,11 @@ impl Connection {
         request: Request<Upload>,
         patience: Option<Duration>,
     ) -> Result<Response<Incoming>, NoAnswer> {
-        let Self { sender, driver, alarm } = self;
+        let Self { sender, driver, task, alarm } = self;
         if request.body().is_streamed()
             && let Some(driver) = driver.take()
         {
-            tokio::spawn(driver);
+            *task = Some(Task(tokio::spawn(driver)));
         }
         match patience {
             Some(patience) => alarm.set(patience),
@@ -101,6 +114,18 @@ impl Connection {
     /// Reads and writes what can be. Whoever waits for a part of an answer has to call it.
     pub(crate) fn turn(&mut self, cx: &mut Context<'_>) {
         turn(&mut self.driver, cx);
+    }
+
+    /// Closes the connection once what a client still uploads has gone, or nothing of that moved for `idle`.
+    pub(crate) fn finish(self, upload: Arc<Progress>, idle: Duration) {
+        if let Some(mut task) = self.task {
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = &mut task.0 => {}
+                    () = upload.stands_still(idle) => {}
+                }
+            });
+        }
     }
 
     /// Whether it can serve no further request.

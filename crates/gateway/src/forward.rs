@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hokusai_client::{Denial, KeyFacts};
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
@@ -74,7 +74,7 @@ impl Parts {
             },
         };
         let (response, mut lease) = received(answered, progress.as_deref(), route)?;
-        lease.hold_for(progress);
+        lease.hold_for(progress, limits.idle);
         answer::forwarded(response, lease, limits.idle)
     }
 
@@ -83,14 +83,15 @@ impl Parts {
         let host = headers.get(HOST).cloned();
         drop_named(headers);
         drop_those(headers, |name| HOP_BY_HOP.contains(name) || OF_THIS_HOP.contains(name) || is_claim(name));
-        headers.insert(FORWARDED_FOR, text(&caller.origin.client.to_string()));
+        join_cookies(headers);
+        headers.insert(FORWARDED_FOR, caller.client.clone());
         let scheme = if self.options.is_tls { "https" } else { "http" };
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
         if let Some(host) = host {
             headers.insert(FORWARDED_HOST, host);
         }
         headers.append(VIA, self.via.clone());
-        headers.insert(hokusai_http::REQUEST_ID, text(&caller.id.0));
+        headers.insert(hokusai_http::REQUEST_ID, caller.id.value());
         identify(headers, key);
     }
 }
@@ -114,6 +115,16 @@ fn text(text: &str) -> HeaderValue {
     HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
+/// HTTP/2 may send cookies in several lines, HTTP/1.1 may not (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(all) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, all);
+    }
+}
+
 /// Drops what is between two neighbours, and what `Connection` names.
 pub(crate) fn drop_between_neighbours(headers: &mut HeaderMap) {
     drop_named(headers);
@@ -130,7 +141,10 @@ fn drop_named(headers: &mut HeaderMap) {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+        .map(str::trim)
+        // These say how the connection goes on, and are no headers to keep.
+        .filter(|name| !["close", "keep-alive"].iter().any(|word| name.eq_ignore_ascii_case(word)))
+        .filter_map(|name| name.parse().ok())
         .collect();
     for name in named {
         headers.remove(name);

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -64,6 +65,8 @@ pub(crate) struct Parts {
 pub(crate) struct Caller {
     pub(crate) id: RequestId,
     pub(crate) origin: Origin,
+    /// The client's address as text.
+    pub(crate) client: HeaderValue,
     pub(crate) started: Moment,
 }
 
@@ -99,16 +102,16 @@ impl Gateway {
     async fn answer(
         self,
         request: Request<Incoming>,
-        peer: Peer,
+        (peer, peer_text): (Peer, HeaderValue),
     ) -> Result<Response<AnswerBody>, Infallible> {
         let gateway = &*self.0;
-        let caller = Caller {
-            id: RequestId::of(request.headers()),
-            origin: origin(peer, request.headers(), &gateway.options.trusted_proxies),
-            started: clock::now(),
-        };
+        let origin = origin(peer, request.headers(), &gateway.options.trusted_proxies);
+        let is_peer = origin.client == peer.0.to_canonical();
+        let client = if is_peer { peer_text } else { written(origin.client) };
+        let caller = Caller { id: RequestId::of(request.headers()), origin, client, started: clock::now() };
         let (mut head, body) = request.into_parts();
         let (method, uri) = (head.method.clone(), std::mem::take(&mut head.uri));
+        receive::name_host(&mut head, &uri);
         let mut exchange = Exchange { gateway, method, caller, seen: Seen::default(), status: CALLER_GONE };
         let response = match gateway.pass((head, body), &uri, &exchange.caller, &mut exchange.seen).await {
             Ok(response) => response,
@@ -226,11 +229,11 @@ impl Drop for Exchange<'_> {
         }
         tracing::info!(
             target: "hokusai_gateway::access",
-            request_id = %self.caller.id.0,
+            request_id = %self.caller.id.text(),
             method = receive::known_method(&self.method),
             route = place.map_or("none", Place::name),
             status,
-            client = %self.caller.origin.client,
+            client = %self.caller.client.to_str().unwrap_or_default(),
             key_id = admitted.map(|(key, _)| tracing::field::display(key.id)),
             took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "request"
@@ -240,7 +243,9 @@ impl Drop for Exchange<'_> {
 
 /// Answers requests until `stop`, then finishes what is in flight.
 pub async fn serve(listener: Listener, workers: Workers, gateway: Gateway, stop: impl Future<Output = ()>) {
-    listener.serve(workers, move |peer| Connection { gateway: gateway.clone(), peer }, stop).await;
+    let connection =
+        move |peer: Peer| Connection { gateway: gateway.clone(), peer, text: written(peer.0.to_canonical()) };
+    listener.serve(workers, connection, stop).await;
 }
 
 /// The gateway for the requests of one peer.
@@ -248,6 +253,8 @@ pub async fn serve(listener: Listener, workers: Workers, gateway: Gateway, stop:
 struct Connection {
     gateway: Gateway,
     peer: Peer,
+    /// The peer's address as text.
+    text: HeaderValue,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Connection {
@@ -256,8 +263,12 @@ impl hyper::service::Service<Request<Incoming>> for Connection {
     type Future = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        Box::pin(self.gateway.clone().answer(request, self.peer))
+        Box::pin(self.gateway.clone().answer(request, (self.peer, self.text.clone())))
     }
+}
+
+fn written(address: IpAddr) -> HeaderValue {
+    HeaderValue::from_str(&address.to_string()).expect("an address has letters, digits and marks")
 }
 
 impl std::fmt::Debug for Gateway {

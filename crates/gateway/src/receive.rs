@@ -8,7 +8,7 @@ use hokusai_client::Denial;
 use hokusai_http::is_foreign_host;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, VIA};
 use http::request::Parts as Head;
-use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::timeout;
@@ -20,6 +20,16 @@ use crate::routes::Limits;
 /// The most bytes of names and values in a request's header lines. The connection's buffer ends some way
 /// behind it: what is larger than that is refused without a body that says so.
 const MOST_IN_HEADERS: usize = 64 * 1024;
+
+/// HTTP/2 has the host in its target. From here on it is where HTTP/1.1 has it.
+pub(crate) fn name_host(head: &mut Head, uri: &Uri) {
+    if head.version >= Version::HTTP_2
+        && !head.headers.contains_key(HOST)
+        && let Some(host) = uri.authority().and_then(|name| HeaderValue::from_str(name.as_str()).ok())
+    {
+        head.headers.insert(HOST, host);
+    }
+}
 
 /// The path in its one form, of a request that has one meaning only.
 pub(crate) fn well_formed<'a>(head: &Head, uri: &'a Uri, gateway: &Parts) -> Result<Cow<'a, str>, Denial> {
@@ -33,7 +43,6 @@ pub(crate) fn well_formed<'a>(head: &Head, uri: &'a Uri, gateway: &Parts) -> Res
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Err(Denial::new(status, "headers_too_large", detail));
     }
-    // HTTP/2 has the host in its target.
     if head.version < Version::HTTP_2 && head.headers.get_all(HOST).iter().count() != 1 {
         let is_old = head.version < Version::HTTP_11 && !head.headers.contains_key(HOST);
         if !is_old {
@@ -118,4 +127,29 @@ pub(crate) fn known_method(method: &Method) -> &'static str {
         .into_iter()
         .find(|known| method == known)
         .unwrap_or("other")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn the_host_is_where_the_version_has_it() {
+        for (version, given, expected) in [
+            (Version::HTTP_2, None, Some("h:1")),
+            (Version::HTTP_2, Some("g"), Some("g")),
+            (Version::HTTP_11, None, None),
+        ] {
+            let mut request = Request::builder().version(version).uri("https://h:1/x");
+            if let Some(host) = given {
+                request = request.header(HOST, host);
+            }
+            let (mut head, ()) = request.body(()).unwrap().into_parts();
+            let uri = head.uri.clone();
+            name_host(&mut head, &uri);
+            assert_eq!(head.headers.get(HOST).map(HeaderValue::as_bytes), expected.map(str::as_bytes));
+        }
+    }
 }

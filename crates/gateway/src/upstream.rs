@@ -27,6 +27,10 @@ use crate::connection::{Connection, NoAnswer};
 /// How many workers have a shelf of their own for connections that nobody uses; further ones share them.
 const SHELVES: usize = 16;
 
+/// How long a connection that nobody uses may take to be ready. One whose upstream did not read all of the last
+/// request never is.
+const READY_WITHIN: Duration = Duration::from_millis(10);
+
 /// One service behind the gateway: where it is, and the connections to it.
 pub(crate) struct Upstream {
     host: Box<str>,
@@ -75,8 +79,9 @@ struct Leased {
     /// Where it belongs.
     shelf: usize,
     upstream: Arc<Upstream>,
-    /// The request's body, if it had one. An upstream may answer before it has all of it.
-    upload: Option<Arc<Progress>>,
+    /// The request's body, if it had one, and how long the upstream may take nothing of it. It may answer
+    /// before it has all of it.
+    upload: Option<(Arc<Progress>, Duration)>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -184,7 +189,7 @@ impl Upstream {
                 if since.elapsed() >= self.options.keep_alive {
                     // The others are older.
                     self.idle(shelf).clear();
-                } else if connection.is_ready().await {
+                } else if timeout(READY_WITHIN, connection.is_ready()).await == Ok(true) {
                     return Some((connection, shelf));
                 }
             }
@@ -268,10 +273,11 @@ async fn sweep(upstream: Weak<Upstream>, keep_alive: Duration) {
 }
 
 impl Lease {
-    /// The connection is in use until the request's body has gone, too.
-    pub(crate) fn hold_for(&mut self, upload: Option<Arc<Progress>>) {
+    /// The connection is in use until the request's body has gone, too, unless the upstream takes nothing of it
+    /// for `idle`.
+    pub(crate) fn hold_for(&mut self, upload: Option<Arc<Progress>>, idle: Duration) {
         if let Some(leased) = &mut self.0 {
-            leased.upload = upload;
+            leased.upload = upload.map(|upload| (upload, idle));
         }
     }
 
@@ -286,8 +292,10 @@ impl Lease {
     /// one is still on its way.
     pub(crate) fn give_back(&mut self) {
         let Some(Leased { connection, shelf, upstream, upload, .. }) = self.0.take() else { return };
-        if !connection.is_closed() && upload.is_none_or(|upload| upload.is_over()) {
-            upstream.keep(connection, shelf);
+        match upload.filter(|(upload, _)| !upload.is_over()) {
+            Some((upload, idle)) => connection.finish(upload, idle),
+            None if connection.is_closed() => {}
+            None => upstream.keep(connection, shelf),
         }
     }
 }

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use hokusai_core::address::client_behind;
 use http::HeaderMap;
+use http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -23,9 +26,9 @@ pub struct Origin {
 #[must_use]
 pub fn origin(peer: Peer, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> Origin {
     let peer = peer.0;
-    let forwarded = headers.get_all("x-forwarded-for");
+    let forwarded = headers.get_all(FORWARDED_FOR);
     let client =
         client_behind(peer, forwarded.iter().filter_map(|value| value.to_str().ok()), trusted_proxies);
-    let forwards = headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
+    let forwards = headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED);
     Origin { client, is_certain: !forwards || client != peer.to_canonical() }
 }

@@ -7,20 +7,30 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id of a request: the caller's, if it is sane and no credential, else a new one.
 #[derive(Clone, Debug)]
-pub struct RequestId(pub String);
+pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The id that the caller gave, if it can be taken over, else a new one.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| is_sane(id));
-        Self(given.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned))
+        let given = headers.get(REQUEST_ID).filter(|value| value.to_str().is_ok_and(is_sane));
+        Self(given.cloned().unwrap_or_else(|| {
+            let mut buffer = uuid::Uuid::encode_buffer();
+            let text = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+            HeaderValue::from_str(text).expect("letters, digits and hyphens are a header's value")
+        }))
     }
 
     /// The id as a header's value.
     #[must_use]
-    pub fn value(&self) -> Option<HeaderValue> {
-        HeaderValue::from_str(&self.0).ok()
+    pub fn value(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.to_str().expect("an id has letters, digits and marks")
     }
 }
 

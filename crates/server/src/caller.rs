@@ -67,7 +67,8 @@ impl FromRequestParts<App> for AdminCaller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let origin = origin(&parts.extensions, &parts.headers, &app.options.trusted_proxies);
-        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        let request_id =
+            parts.extensions.get::<RequestId>().map(|id| id.text().to_owned()).unwrap_or_default();
         admin_caller(app, &parts.headers, origin, request_id).await.map(Self)
     }
 }
@@ -85,7 +86,8 @@ impl FromRequestParts<App> for CatalogueCaller {
             Some(token) => token,
             None => bearer_token(app, &parts.headers, origin).await?,
         };
-        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        let request_id =
+            parts.extensions.get::<RequestId>().map(|id| id.text().to_owned()).unwrap_or_default();
         Ok(Self(actor(token, origin, request_id)))
     }
 }

@@ -23,7 +23,7 @@ pub(crate) async fn frame(State(app): State<App>, mut request: Request, next: Ne
         ApiError::foreign_host().into_response()
     } else {
         // Whatever is logged on the way carries the request's id.
-        next.run(request).instrument(tracing::error_span!("request", id = %id.0)).await
+        next.run(request).instrument(tracing::error_span!("request", id = %id.text())).await
     };
 
     if let Some(CountedRefusal(code)) = response.extensions().get() {
@@ -32,12 +32,10 @@ pub(crate) async fn frame(State(app): State<App>, mut request: Request, next: Ne
     let status = response.status().as_u16();
     let took = app.engine.clock().elapsed().since(started);
     tracing::info!(
-        request_id = %id.0, %method, route, status, %client, took_us = took.as_micros() as u64, "request"
+        request_id = %id.text(), %method, route, status, %client, took_us = took.as_micros() as u64, "request"
     );
     count_request(method.as_str(), route, status, took);
-    if let Some(value) = id.value() {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
+    response.headers_mut().insert(REQUEST_ID, id.value());
     add_security_headers(response.headers_mut(), app.options.strict_transport);
     response
 }

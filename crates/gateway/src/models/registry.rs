@@ -228,9 +228,7 @@ impl Registry {
         let target = target.ok_or_else(|| invalid("cursor", "can't be sent on"))?;
         let mut headers = HeaderMap::new();
         identify(&mut headers, asker.key);
-        if let Some(id) = asker.request.value() {
-            headers.insert(REQUEST_ID, id);
-        }
+        headers.insert(REQUEST_ID, asker.request.value());
         headers.insert(HOST, self.upstream.host_header());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let mut request = Request::new(Upload::whole(body));

@@ -47,7 +47,7 @@ pub(crate) async fn create(
 
 pub(crate) async fn list(
     State(app): State<App>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
+    Extension(request_id): Extension<RequestId>,
     query: Query,
     extensions: Extensions,
     headers: HeaderMap,
@@ -66,7 +66,7 @@ pub(crate) async fn list(
         let shown = app.engine.show(&Actor::system(), key.id).await?;
         return Ok(Json([key_info(&shown)]).into_response());
     }
-    let actor = admin_caller(&app, &headers, origin, request_id).await?;
+    let actor = admin_caller(&app, &headers, origin, request_id.text().to_owned()).await?;
     list_all(&app, &actor, &query).await
 }
 

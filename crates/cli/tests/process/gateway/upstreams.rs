@@ -45,7 +45,7 @@ fn an_upstream_that_is_down_is_said_to_be() {
 }
 
 /// What an upstream may do, and what it then says.
-const SAYINGS: [(&str, &str); 12] = [
+const SAYINGS: [(&str, &str); 13] = [
     ("no-answer", ""),
     ("no-number", "HTTP/1.1 abc\r\n\r\n"),
     ("no-http", "what?\r\n\r\n"),
@@ -55,6 +55,10 @@ const SAYINGS: [(&str, &str); 12] = [
     ("half-a-body", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"),
     ("half-a-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhello"),
     ("no-last-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
+    (
+        "both-lengths",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ),
     ("no-length", "HTTP/1.0 200 OK\r\n\r\nhello"),
     (
         "early-hint",
@@ -101,6 +105,8 @@ fn whatever_an_upstream_does_the_client_gets_one_clear_answer() {
     POST half-a-chunk: 200 hello broken off
     GET no-last-chunk: 200 hello broken off
     POST no-last-chunk: 200 hello broken off
+    GET both-lengths: 200 hello
+    POST both-lengths: 200 hello
     GET no-length: 200 hello
     POST no-length: 200 hello
     GET early-hint: 200 hello
@@ -109,7 +115,7 @@ fn whatever_an_upstream_does_the_client_gets_one_clear_answer() {
     POST switch: 502 upstream_broken
     ");
     // Each was sent once, whatever came of it.
-    assert_eq!(backend.requests().len(), 24);
+    assert_eq!(backend.requests().len(), 26);
 }
 
 #[test]
@@ -132,6 +138,46 @@ fn an_upstream_is_not_waited_for_without_end() {
     }
     // The upstream need not go on either.
     backend.wait_ended(2);
+}
+
+#[test]
+fn an_upstream_that_reads_nothing_keeps_no_connection() {
+    let backend = Backend::that(|_| {
+        loop {
+            thread::sleep(SOON);
+        }
+    });
+    let front = Front::with(&route("/any", &backend.url(), &HASTY.replace("1000000", "0")));
+    let key = front.node.key_with(&json!({}));
+    for _ in 0..3 {
+        let mut client = Wire::to(front.address());
+        client.send(with_key("POST /any/x", &key) + "Content-Length: 1000000000\r\n\r\n").unwrap();
+        // More than all buffers on the way take: it goes on until the gateway hangs up.
+        assert!(client.pour(1_000_000_000) < 1_000_000_000);
+    }
+    eventually(SOON, "the end of all connections", || (open_to(backend.address.port()) == 0).then_some(()));
+}
+
+/// How many connections to a port of this machine are open at the end that made them.
+fn open_to(port: u16) -> usize {
+    let all = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ends = format!(":{port:04X}");
+    let is_open = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields[2].ends_with(&ends) && fields[3] == "01"
+    };
+    all.lines().skip(1).filter(is_open).count()
+}
+
+#[test]
+fn cookies_of_several_lines_arrive_in_one() {
+    let backend = Backend::polite();
+    let (front, key) = before(&backend.url());
+    let request = with_key("GET /any/x", &key) + "Cookie: a=1\r\nCookie: b=2\r\n\r\n";
+    assert_eq!(seen(&Wire::to(front.address()).ask(request).unwrap()), "200 hello");
+    let request = backend.take_latest().unwrap();
+    assert_eq!(request.header("cookie").as_deref(), Some("a=1; b=2"));
+    assert_eq!(request.headers().filter(|(name, _)| name == "cookie").count(), 1);
 }
 
 #[test]
