@@ -24,7 +24,7 @@ from xml.etree import ElementTree
 
 import pytest
 import requests
-from tracking import free_port
+from tracking import OWN, QUIET, free_port
 
 PROGRAM = "HOKUSAI_SUITE"
 # Those that start a server, but for `tests/tracing/test_otel_*`: there it runs in the process that sends its traces
@@ -71,9 +71,8 @@ class Platform:
         self.key = made.json()["api_key"]
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        own = {name: value for name, value in os.environ.items() if not name.startswith("HOKUSAI_")}
         with (self._home / "log").open("ab") as log:
-            return subprocess.Popen([self._program, *arguments], cwd=self._home, env=own, stdout=log, stderr=log)
+            return subprocess.Popen([self._program, *arguments], cwd=self._home, env=OWN, stdout=log, stderr=log)
 
     @contextlib.contextmanager
     def gateway(self, port: int, server: int) -> Iterator[None]:
@@ -177,13 +176,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def run(checkout: Path, suites: list[str], results: Path, program: str) -> dict[str, str]:
     """What each test came to."""
     here = str(Path(__file__).parent)
-    variables = {"PYTHONPATH": f"{checkout}:{here}", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    variables = {"PYTHONPATH": f"{checkout}:{here}"}
     if program:
         variables[PROGRAM] = program
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HOKUSAI_"))}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "mlflow_suite", "-p", "no:cacheprovider"]
     more = [f"--junitxml={results}", "-o", "junit_family=xunit1", "--tb=short", "--timeout=300"]
-    subprocess.run([*command, *more, *suites], cwd=checkout, env=own | variables, check=False)
+    subprocess.run([*command, *more, *suites], cwd=checkout, env=OWN | QUIET | variables, check=False)
     came_to: dict[str, str] = {}
     for case in ElementTree.parse(results).iter("testcase"):
         kinds = [part.tag for part in case if part.tag in {"failure", "error", "skipped"}]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hokusai_client::{Denial, KeyFacts};
+use hokusai_http::FORWARDED_FOR;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
@@ -38,7 +39,6 @@ const CLAIMS: [&str; 5] = ["x-hokusai-", "x-forwarded-", "x-real-ip", "x-origina
 const USER_ID: HeaderName = HeaderName::from_static("x-hokusai-user-id");
 const KEY_ID: HeaderName = HeaderName::from_static("x-hokusai-key-id");
 const SCOPES: HeaderName = HeaderName::from_static("x-hokusai-scopes");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
@@ -84,7 +84,7 @@ impl Parts {
         drop_named(headers);
         drop_those(headers, |name| HOP_BY_HOP.contains(name) || OF_THIS_HOP.contains(name) || is_claim(name));
         join_cookies(headers);
-        headers.insert(FORWARDED_FOR, caller.client.clone());
+        headers.insert(FORWARDED_FOR, text(&caller.origin.client.to_string()));
         let scheme = if self.options.is_tls { "https" } else { "http" };
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
         if let Some(host) = host {
@@ -141,10 +141,7 @@ fn drop_named(headers: &mut HeaderMap) {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .map(str::trim)
-        // These say how the connection goes on, and are no headers to keep.
-        .filter(|name| !["close", "keep-alive"].iter().any(|word| name.eq_ignore_ascii_case(word)))
-        .filter_map(|name| name.parse().ok())
+        .filter_map(|name| name.trim().parse().ok())
         .collect();
     for name in named {
         headers.remove(name);

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -65,8 +64,6 @@ pub(crate) struct Parts {
 pub(crate) struct Caller {
     pub(crate) id: RequestId,
     pub(crate) origin: Origin,
-    /// The client's address as text.
-    pub(crate) client: HeaderValue,
     pub(crate) started: Moment,
 }
 
@@ -102,13 +99,14 @@ impl Gateway {
     async fn answer(
         self,
         request: Request<Incoming>,
-        (peer, peer_text): (Peer, HeaderValue),
+        peer: Peer,
     ) -> Result<Response<AnswerBody>, Infallible> {
         let gateway = &*self.0;
-        let origin = origin(peer, request.headers(), &gateway.options.trusted_proxies);
-        let is_peer = origin.client == peer.0.to_canonical();
-        let client = if is_peer { peer_text } else { written(origin.client) };
-        let caller = Caller { id: RequestId::of(request.headers()), origin, client, started: clock::now() };
+        let caller = Caller {
+            id: RequestId::of(request.headers()),
+            origin: origin(peer, request.headers(), &gateway.options.trusted_proxies),
+            started: clock::now(),
+        };
         let (mut head, body) = request.into_parts();
         let (method, uri) = (head.method.clone(), std::mem::take(&mut head.uri));
         receive::name_host(&mut head, &uri);
@@ -233,7 +231,7 @@ impl Drop for Exchange<'_> {
             method = receive::known_method(&self.method),
             route = place.map_or("none", Place::name),
             status,
-            client = %self.caller.client.to_str().unwrap_or_default(),
+            client = %self.caller.origin.client,
             key_id = admitted.map(|(key, _)| tracing::field::display(key.id)),
             took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "request"
@@ -243,9 +241,7 @@ impl Drop for Exchange<'_> {
 
 /// Answers requests until `stop`, then finishes what is in flight.
 pub async fn serve(listener: Listener, workers: Workers, gateway: Gateway, stop: impl Future<Output = ()>) {
-    let connection =
-        move |peer: Peer| Connection { gateway: gateway.clone(), peer, text: written(peer.0.to_canonical()) };
-    listener.serve(workers, connection, stop).await;
+    listener.serve(workers, move |peer| Connection { gateway: gateway.clone(), peer }, stop).await;
 }
 
 /// The gateway for the requests of one peer.
@@ -253,8 +249,6 @@ pub async fn serve(listener: Listener, workers: Workers, gateway: Gateway, stop:
 struct Connection {
     gateway: Gateway,
     peer: Peer,
-    /// The peer's address as text.
-    text: HeaderValue,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Connection {
@@ -263,12 +257,8 @@ impl hyper::service::Service<Request<Incoming>> for Connection {
     type Future = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        Box::pin(self.gateway.clone().answer(request, (self.peer, self.text.clone())))
+        Box::pin(self.gateway.clone().answer(request, self.peer))
     }
-}
-
-fn written(address: IpAddr) -> HeaderValue {
-    HeaderValue::from_str(&address.to_string()).expect("an address has letters, digits and marks")
 }
 
 impl std::fmt::Debug for Gateway {

@@ -4,16 +4,31 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::sleep;
 
 /// The exchanges of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Exchanges {
     /// How many are in flight.
-    pub(crate) open: AtomicU64,
+    open: AtomicU64,
     /// How often one began or ended.
-    pub(crate) events: AtomicU64,
+    events: AtomicU64,
+}
+
+impl Exchanges {
+    /// Waits until none was in flight for `pause`. A client that only keeps its connection alive holds a place.
+    pub(crate) async fn cease(&self, pause: Duration) {
+        loop {
+            let before = self.events.load(Ordering::Relaxed);
+            sleep(pause).await;
+            if self.open.load(Ordering::Relaxed) == 0 && self.events.load(Ordering::Relaxed) == before {
+                return;
+            }
+        }
+    }
 }
 
 /// An exchange that is in flight.

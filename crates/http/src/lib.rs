@@ -13,7 +13,7 @@ mod request_id;
 mod tls;
 mod workers;
 
-pub use address::{Origin, Peer, origin};
+pub use address::{FORWARDED_FOR, Origin, Peer, origin};
 pub use headers::add_security_headers;
 pub use hosts::is_foreign_host;
 pub use listen::{ListenOptions, Listener};

@@ -11,7 +11,6 @@ use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -235,7 +234,8 @@ where
 {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(shared.options.headers).max_buf_size(64 * 1024);
-    drive(builder.serve_connection(TokioIo::new(stream), requests.clone()), &requests, shared).await
+    let exchanges = requests.exchanges.clone();
+    drive(builder.serve_connection(TokioIo::new(stream), requests), &exchanges, shared).await
 }
 
 async fn http2<S, B>(
@@ -254,16 +254,13 @@ where
         .max_header_list_size(64 * 1024)
         .keep_alive_interval(shared.options.headers)
         .keep_alive_timeout(shared.options.first_byte);
-    drive(builder.serve_connection(TokioIo::new(stream), requests.clone()), &requests, shared).await
+    let exchanges = requests.exchanges.clone();
+    drive(builder.serve_connection(TokioIo::new(stream), requests), &exchanges, shared).await
 }
 
 /// Serves requests until the connection ends. Once the service stops, or no request has come for a while,
 /// what is in flight is finished, and then the connection ends, too.
-async fn drive<S, B>(
-    connection: impl GracefulConnection,
-    requests: &Requests<S, B>,
-    shared: &Shared,
-) -> &'static str {
+async fn drive(connection: impl GracefulConnection, exchanges: &Exchanges, shared: &Shared) -> &'static str {
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => Ok(ended),
@@ -271,7 +268,7 @@ async fn drive<S, B>(
             connection.as_mut().graceful_shutdown();
             Ok(connection.await)
         }
-        () = requests.cease(shared.options.headers) => {
+        () = exchanges.cease(shared.options.headers) => {
             connection.as_mut().graceful_shutdown();
             timeout(shared.options.headers, connection).await
         }
@@ -295,28 +292,9 @@ struct Requests<S, B> {
     answers: PhantomData<fn() -> B>,
 }
 
-impl<S: Clone, B> Clone for Requests<S, B> {
-    fn clone(&self) -> Self {
-        let (service, exchanges) = (self.service.clone(), self.exchanges.clone());
-        Self { service, exchanges, answers: PhantomData }
-    }
-}
-
 impl<S, B> Requests<S, B> {
     fn of(service: S) -> Self {
         Self { service, exchanges: Arc::default(), answers: PhantomData }
-    }
-
-    /// Waits until none was in flight for `pause`. A client that only keeps its connection alive holds a place.
-    async fn cease(&self, pause: Duration) {
-        let Exchanges { open, events } = &*self.exchanges;
-        loop {
-            let before = events.load(Ordering::Relaxed);
-            sleep(pause).await;
-            if open.load(Ordering::Relaxed) == 0 && events.load(Ordering::Relaxed) == before {
-                return;
-            }
-        }
     }
 }
 

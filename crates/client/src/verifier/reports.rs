@@ -13,6 +13,7 @@ use std::time::Duration;
 use hokusai_core::id::{HolderId, KeyId};
 use hokusai_core::time::Timestamp;
 use hokusai_core::usage::{self, MAX_ENDPOINT, MAX_RESPONSE_MS};
+use serde::{Serialize, Serializer};
 use tokio::sync::Notify;
 
 use super::journal::JournalError;
@@ -94,8 +95,7 @@ impl Reports {
     /// Keeps one report.
     pub(crate) fn take(&self, served: &Served<'_>, now: Timestamp) {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let record = Record { served: *served, idempotency_key: (self.maker, number), occurred_at: now };
-        let line = line(&record.to_string());
+        let line = line(&Record::of(served, Name { maker: self.maker, number }, now));
         let mut buffer = lock(&self.buffer);
         if buffer.lines.len() + line.len() > MOST_BUFFERED {
             drop(buffer);
@@ -193,35 +193,44 @@ impl Reports {
 
 /// A [`UsageRecord`](hokusai_api::usage::UsageRecord) that is only written, without copies of its parts. The
 /// service can't find fault with its form.
+#[derive(Serialize)]
 struct Record<'a> {
-    served: Served<'a>,
-    /// What tells this report from all others.
-    idempotency_key: (HolderId, u64),
-    occurred_at: Timestamp,
+    #[serde(serialize_with = "as_text")]
+    key_id: KeyId,
+    service_id: &'a str,
+    endpoint: Cow<'a, str>,
+    status_code: u16,
+    response_time_ms: f64,
+    #[serde(serialize_with = "as_text")]
+    idempotency_key: Name,
+    occurred_at: String,
 }
 
-impl fmt::Display for Record<'_> {
-    /// Writes it as JSON, by hand: one is written for each request.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Served { key, service_id, status, took, .. } = self.served;
-        let (service_id, endpoint) = (Quoted(service_id), endpoint(self.served.endpoint));
-        let (endpoint, status) = (Quoted(&endpoint), status.clamp(100, 599));
-        let took = took.min(Duration::from_millis(MAX_RESPONSE_MS.unsigned_abs()));
-        let (millis, micros) = (took.as_millis(), took.subsec_micros() % 1000);
-        let (maker, number) = self.idempotency_key;
-        let occurred_at = hokusai_api::time::write(self.occurred_at.0);
-        write!(f, r#"{{"key_id":"{key}","service_id":{service_id},"endpoint":{endpoint},"#)?;
-        write!(f, r#""status_code":{status},"response_time_ms":{millis}.{micros:03},"#)?;
-        write!(f, r#""idempotency_key":"{maker}-{number}","occurred_at":"{occurred_at}"}}"#)
+/// What tells a report from all others.
+struct Name {
+    maker: HolderId,
+    number: u64,
+}
+
+impl<'a> Record<'a> {
+    fn of(served: &Served<'a>, idempotency_key: Name, now: Timestamp) -> Self {
+        let longest = Duration::from_millis(MAX_RESPONSE_MS.unsigned_abs());
+        let took = served.took.min(longest).as_micros() as f64;
+        Self {
+            key_id: served.key,
+            service_id: served.service_id,
+            endpoint: endpoint(served.endpoint),
+            status_code: served.status.clamp(100, 599),
+            response_time_ms: took / 1000.0,
+            idempotency_key,
+            occurred_at: hokusai_api::time::write(now.0),
+        }
     }
 }
 
-/// A text as JSON has it.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
+impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&serde_json::to_string(self.0).map_err(|_| fmt::Error)?)
+        write!(f, "{}-{}", self.maker, self.number)
     }
 }
 
@@ -233,6 +242,10 @@ fn endpoint(given: &str) -> Cow<'_, str> {
     }
     let bounded: String = given.chars().filter(|letter| !letter.is_control()).take(MAX_ENDPOINT).collect();
     Cow::Owned(usage::endpoint(&bounded).map_or_else(|| "unknown".to_owned(), String::from))
+}
+
+fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 #[cfg(test)]
@@ -260,8 +273,8 @@ mod tests {
             (&long, 200, Duration::ZERO, (&long[..256], 200, 0.0)),
         ] {
             let served = served(endpoint, status, took);
-            let idempotency_key = (MAKER.parse().unwrap(), 1);
-            let record = Record { served, idempotency_key, occurred_at: Timestamp(0) }.to_string();
+            let name = Name { maker: MAKER.parse().unwrap(), number: 1 };
+            let record = serde_json::to_string(&Record::of(&served, name, Timestamp(0))).unwrap();
             let record: UsageRecord = serde_json::from_str(&record).unwrap();
             let form = (&*record.endpoint, record.status_code, record.response_time_ms);
             assert_eq!(form, kept, "{endpoint}");

@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use hokusai_api::usage::UsageRecord;
+use serde::Serialize;
 
 use super::journal::JournalError;
 
@@ -63,8 +64,9 @@ pub(crate) struct Read {
     pub(crate) bytes: u64,
 }
 
-/// The line of a record that is JSON.
-pub(crate) fn line(json: &str) -> String {
+/// The line of a record, in the form of a [`UsageRecord`].
+pub(crate) fn line(record: &impl Serialize) -> String {
+    let json = serde_json::to_string(record).expect("texts and numbers can be written as JSON");
     format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
 }
 
@@ -292,10 +294,6 @@ mod tests {
     use hokusai_api::usage::UsageBatch;
 
     use super::*;
-
-    fn line(record: &UsageRecord) -> String {
-        super::line(&serde_json::to_string(record).unwrap())
-    }
 
     fn record(name: &str) -> UsageRecord {
         UsageRecord { endpoint: name.into(), idempotency_key: Some(name.into()), ..UsageRecord::default() }
