@@ -1,10 +1,15 @@
 //! Logs: to standard error, as text for people or as JSON for programs.
 
-use std::io::IsTerminal as _;
+mod held;
+mod text;
+
+use std::io::{self, IsTerminal as _};
 
 use clap::ValueEnum;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
+
+pub(crate) use held::Logs;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -26,23 +31,25 @@ const BOUNDED: [&str; 6] = [
     "tokio_rustls=info",
 ];
 
-/// Starts logging. A filter that can't be read is an error.
-pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+/// Starts logging, until what is returned is dropped. A filter that can't be read is an error.
+pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<Logs> {
     let mut filter = EnvFilter::builder().parse(filter)?;
     for bound in BOUNDED {
         filter = filter.add_directive(bound.parse()?);
     }
-    let colored = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let is_watched = io::stderr().is_terminal();
+    let lines = Logs::to(io::stderr());
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colored)
+        .with_writer(lines.writer())
+        .with_ansi(is_watched && std::env::var_os("NO_COLOR").is_none())
         // A log that can't be written is complained of on standard error, which panics if that is the log:
         // a full disk would end every request.
         .log_internal_errors(false);
     let started = match format {
-        LogFormat::Text => logs.try_init(),
+        LogFormat::Text => logs.event_format(text::Lines::new()).try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
     };
-    started.map_err(|error| anyhow::anyhow!("{error}"))
+    started.map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(lines)
 }

@@ -7,6 +7,7 @@ use hokusai_core::time::{Elapsed, ElapsedMeter, Timestamp, micros};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Sleep;
 
 /// The instant of the wall clock.
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
@@ -15,9 +16,9 @@ pub(crate) fn now() -> Timestamp {
     Timestamp(since_epoch.map_or(0, micros))
 }
 
-/// Lets `duration` pass.
-pub(crate) async fn pass(duration: Duration) {
-    tokio::time::sleep(duration).await;
+/// Lets `duration` pass, by the timer of the runtime that this is called in.
+pub(crate) fn pass(duration: Duration) -> Sleep {
+    tokio::time::sleep(duration)
 }
 
 /// Any number from 0 to below 1.

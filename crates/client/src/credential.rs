@@ -11,25 +11,65 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
 
+/// The key that a request bears, as one place after the other is looked at. Several are taken if they are the same.
+#[derive(Debug, Default)]
+pub struct Presented(Option<Secret>);
+
+impl Presented {
+    /// Looks at an `Authorization` header. Credentials of other schemes than `Bearer` and `ApiKey` are none.
+    ///
+    /// # Errors
+    /// [`Ambiguous`] if another key was found before.
+    pub fn see_authorization(&mut self, value: &[u8]) -> Result<(), Ambiguous> {
+        borne(value).map_or(Ok(()), |key| self.see(key))
+    }
+
+    /// Looks at an `X-API-Key` header.
+    ///
+    /// # Errors
+    /// [`Ambiguous`] if another key was found before.
+    pub fn see_api_key(&mut self, value: &[u8]) -> Result<(), Ambiguous> {
+        let key = std::str::from_utf8(value).ok().filter(|key| key.is_ascii());
+        self.see(key.unwrap_or_default())
+    }
+
+    /// Looks at what can only be a key.
+    ///
+    /// # Errors
+    /// [`Ambiguous`] if another key was found before.
+    pub fn see(&mut self, key: &str) -> Result<(), Ambiguous> {
+        let key = key.trim();
+        match &self.0 {
+            None => self.0 = Some(Secret::new(key.to_owned())),
+            Some(found) if found.expose() == key => {}
+            Some(_) => return Err(Ambiguous),
+        }
+        Ok(())
+    }
+
+    /// The key, if there is one.
+    #[must_use]
+    pub fn key(self) -> Option<Secret> {
+        self.0
+    }
+}
+
 /// The key that a request bears as `Authorization: Bearer`, `Authorization: ApiKey` or `X-API-Key`, or among
-/// `others`. Several are taken if they are the same. Credentials of other schemes are none.
+/// `others`.
 ///
 /// # Errors
-/// [`Ambiguous`] if they differ.
+/// [`Ambiguous`] if there are several that differ.
 pub fn presented<'a>(
     headers: &'a HeaderMap,
-    others: impl Iterator<Item = &'a str>,
+    mut others: impl Iterator<Item = &'a str>,
 ) -> Result<Option<Secret>, Ambiguous> {
-    let bearers = headers.get_all(AUTHORIZATION).iter().filter_map(|value| borne(value.as_bytes()));
-    let named = headers.get_all(API_KEY).iter().map(|value| value.to_str().unwrap_or_default().trim());
-    let mut found: Option<&str> = None;
-    for key in bearers.chain(named).chain(others.map(str::trim)) {
-        if found.is_some_and(|found| found != key) {
-            return Err(Ambiguous);
-        }
-        found = Some(key);
-    }
-    Ok(found.map(|key| Secret::new(key.to_owned())))
+    let mut presented = Presented::default();
+    let mut bearers = headers.get_all(AUTHORIZATION).iter();
+    bearers.try_for_each(|value| presented.see_authorization(value.as_bytes()))?;
+    let mut named = headers.get_all(API_KEY).iter();
+    named.try_for_each(|value| presented.see_api_key(value.as_bytes()))?;
+    others.try_for_each(|key| presented.see(key))?;
+    Ok(presented.key())
 }
 
 /// Takes the keys off. Credentials of other schemes stay.
@@ -58,7 +98,7 @@ fn borne(value: &[u8]) -> Option<&str> {
     let scheme_ends = value.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(value.len());
     let (scheme, key) = value.split_at(scheme_ends);
     let is_ours = scheme.eq_ignore_ascii_case(b"bearer") || scheme.eq_ignore_ascii_case(b"apikey");
-    is_ours.then(|| std::str::from_utf8(key).unwrap_or_default().trim())
+    is_ours.then(|| std::str::from_utf8(key).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -75,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_key_is_found_in_each_place_and_several_must_agree() {
-        let table: [Case; 12] = [
+        let table: [Case; 13] = [
             (&[], &[], Ok(None)),
             (&[("authorization", "Bearer a")], &[], Ok(Some("a"))),
             (&[("authorization", "bEARER   a ")], &[], Ok(Some("a"))),
@@ -83,6 +123,7 @@ mod tests {
             (&[("authorization", "Bearer")], &[], Ok(Some(""))),
             (&[("authorization", "Basic a")], &[], Ok(None)),
             (&[("x-api-key", " a ")], &[], Ok(Some("a"))),
+            (&[("x-api-key", "a\u{a0}")], &[], Ok(Some(""))),
             (&[], &["a"], Ok(Some("a"))),
             (&[("authorization", "Bearer a"), ("x-api-key", "a")], &["a"], Ok(Some("a"))),
             (&[("authorization", "Bearer a"), ("x-api-key", "b")], &[], Err(Ambiguous)),

@@ -16,6 +16,7 @@ mod shelf;
 mod tasks;
 mod words;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -123,7 +124,8 @@ impl Verifier {
         VerifierBuilder::new(nodes.into_iter().map(Into::into).collect(), token)
     }
 
-    /// Decides whether a request with this key may pass, and counts it if it may.
+    /// Decides whether a request with this key may pass, and counts it if it may. It can be asked in any runtime, or
+    /// in none: where it waits, it does so by the timers of the one that it was started in, which has to live on.
     ///
     /// # Errors
     /// [`Unavailable`] if the service would have to be asked and can't be; never where it can.
@@ -181,15 +183,14 @@ impl Verifier {
             let waited = waiting.get_or_insert_with(Stopwatch::start);
             let left = PATIENCE.saturating_sub(waited.read());
             let news = news.expect("whoever is to wait has a waiter");
-            // Few requests wait; the others are moved the less if this lies elsewhere.
-            match Box::pin(tokio::time::timeout(left, news)).await {
+            match desk.wait(|| tokio::time::timeout(left, news)).await {
                 Err(_) => return Err(Unavailable::Unreachable),
                 Ok(Ok(News::Refused(refusal))) => return Ok(Decision::Refused(refusal)),
                 Ok(Ok(News::TryAgain)) => {}
                 Ok(Ok(News::Gone)) => desk.state.forget(&digest),
                 Ok(Ok(News::InVain) | Err(_)) => {
                     in_vain = true;
-                    Box::pin(clock::pass(PAUSE)).await;
+                    desk.wait(|| clock::pass(PAUSE)).await;
                 }
             }
             if waited.read() >= PATIENCE {
@@ -287,6 +288,13 @@ impl Desk {
         self.state.is_outage(now) && self.nodes.in_vain().is_some_and(|asked| self.state.is_outage(asked))
     }
 
+    /// Waits by the timers of the verifier's own runtime. Few requests wait; the others are moved the less if this
+    /// lies elsewhere.
+    fn wait<W: Future>(&self, wait: impl FnOnce() -> W) -> Pin<Box<W>> {
+        let _timers = self.runtime.enter();
+        Box::pin(wait())
+    }
+
     fn decided(&self, verdict: Verdict) -> Result<Decision, Unavailable> {
         match verdict {
             Verdict::Refused(refusal) => Ok(Decision::Refused(refusal)),
@@ -324,6 +332,21 @@ mod tests {
     use hokusai_core::policy::Demand;
 
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_asks_needs_no_timers() {
+        let verifier =
+            Verifier::builder(["http://127.0.0.1:1"], Secret::new("a token".into())).start().unwrap();
+        let asking = std::thread::spawn(move || {
+            let key = PlainKey::generate(Environment::Test, &mut clock::rng());
+            let (demand, client) = (Demand::Nothing, ClientAddress::Told("unknown"));
+            let attempt = Attempt { service_id: None, demand, client };
+            let without_timers = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            without_timers.block_on(verifier.admit(key.expose(), &attempt)).unwrap_err()
+        });
+        let outcome = tokio::task::spawn_blocking(|| asking.join()).await.unwrap();
+        assert_eq!(outcome.unwrap(), Unavailable::Unreachable);
+    }
 
     #[tokio::test]
     async fn a_process_that_was_forked_off_admits_reports_and_gives_back_nothing() {

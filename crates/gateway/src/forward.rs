@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use hokusai_client::{Denial, KeyFacts};
 use hokusai_http::FORWARDED_FOR;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
-};
+use http::header::{CONNECTION, COOKIE, HOST, HeaderName, VIA};
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -19,19 +16,6 @@ use crate::receive::{bad_request, too_large};
 use crate::routes::Route;
 use crate::upstream::{Lease, SendError};
 
-/// Headers that are between two neighbours only (RFC 9110, section 7.6.1), and what takes their place here.
-pub(crate) const HOP_BY_HOP: [HeaderName; 8] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
-/// Headers that the gateway makes itself, or that are for it alone.
-const OF_THIS_HOP: [HeaderName; 4] = [CONTENT_LENGTH, EXPECT, FORWARDED, PROXY_AUTHORIZATION];
 /// Headers by which a request that reads is taken for one that changes. Some servers read `_` as `-`.
 const OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 /// How headers begin that only the gateway may send: who asks, from where, and for which path.
@@ -82,9 +66,9 @@ impl Parts {
     fn prepare(&self, headers: &mut HeaderMap, caller: &Caller, key: &KeyFacts) {
         let host = headers.get(HOST).cloned();
         drop_named(headers);
-        drop_those(headers, |name| HOP_BY_HOP.contains(name) || OF_THIS_HOP.contains(name) || is_claim(name));
+        drop_those(headers, |name| is_between_neighbours(name) || is_of_this_hop(name) || is_claim(name));
         join_cookies(headers);
-        headers.insert(FORWARDED_FOR, text(&caller.origin.client.to_string()));
+        headers.insert(FORWARDED_FOR, caller.address.clone());
         let scheme = if self.options.is_tls { "https" } else { "http" };
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
         if let Some(host) = host {
@@ -111,7 +95,7 @@ pub(crate) fn identify(headers: &mut HeaderMap, key: &KeyFacts) {
 }
 
 /// A header's value. What can't be one is left empty: better nobody than somebody else.
-fn text(text: &str) -> HeaderValue {
+pub(crate) fn text(text: &str) -> HeaderValue {
     HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
@@ -128,36 +112,48 @@ fn join_cookies(headers: &mut HeaderMap) {
 /// Drops what is between two neighbours, and what `Connection` names.
 pub(crate) fn drop_between_neighbours(headers: &mut HeaderMap) {
     drop_named(headers);
-    drop_those(headers, |name| HOP_BY_HOP.contains(name));
+    drop_those(headers, is_between_neighbours);
 }
 
 /// Drops what `Connection` names.
 fn drop_named(headers: &mut HeaderMap) {
-    if !headers.contains_key(CONNECTION) {
-        return;
+    let values: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
+    for name in values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
+        headers.remove(name.trim());
     }
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
+}
+
+/// Whether a header is between two neighbours only (RFC 9110, section 7.6.1), or takes the place of one that is.
+fn is_between_neighbours(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// Whether the gateway makes a header itself, or it is for the gateway alone.
+fn is_of_this_hop(name: &str) -> bool {
+    matches!(name, "content-length" | "expect" | "forwarded" | "proxy-authorization")
 }
 
 /// Whether only the gateway may say it of a caller: also where it is spelt with `_`, which some servers read as
 /// `-`.
-fn is_claim(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    CLAIMS.iter().any(|claim| name.get(..claim.len()).is_some_and(|start| is_spelt(start, claim)))
+fn is_claim(name: &str) -> bool {
+    // Most names need no closer look.
+    name.starts_with('x')
+        && CLAIMS.iter().any(|claim| name.get(..claim.len()).is_some_and(|start| is_spelt(start, claim)))
 }
 
 /// Drops what turns a request that reads into one that changes: it was judged as one that reads.
 pub(crate) fn drop_overrides(headers: &mut HeaderMap) {
-    drop_those(headers, |name| OVERRIDES.iter().any(|one| is_spelt(name.as_str(), one)));
+    drop_those(headers, |name| name.starts_with('x') && OVERRIDES.iter().any(|one| is_spelt(name, one)));
 }
 
 /// Whether a name is this one, with `_` for `-` or without.
@@ -165,8 +161,8 @@ fn is_spelt(name: &str, one: &str) -> bool {
     name.len() == one.len() && name.bytes().zip(one.bytes()).all(|(b, p)| b == p || (b == b'_' && p == b'-'))
 }
 
-fn drop_those(headers: &mut HeaderMap, is_one: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<HeaderName> = headers.keys().filter(|name| is_one(name)).cloned().collect();
+fn drop_those(headers: &mut HeaderMap, is_one: impl Fn(&str) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| is_one(name.as_str())).cloned().collect();
     for name in names {
         headers.remove(name);
     }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -19,8 +20,10 @@ use crate::mlflow::{self, Mlflow};
 use crate::models::{self, Asker, Catalogue};
 use crate::routes::{Limits, Place, Routes};
 use crate::traffic::{self, Traffic};
-use crate::{answer, credential, own, receive};
+use crate::{answer, credential, forward, own, receive};
 
+/// What the line of log about each request is about.
+pub const ACCESS: &str = "hokusai_gateway::access";
 /// The status that is noted of a request whose caller did not wait for the answer.
 const CALLER_GONE: u16 = 499;
 
@@ -64,6 +67,8 @@ pub(crate) struct Parts {
 pub(crate) struct Caller {
     pub(crate) id: RequestId,
     pub(crate) origin: Origin,
+    /// The client's address, as headers and logs say it.
+    pub(crate) address: HeaderValue,
     pub(crate) started: Moment,
 }
 
@@ -100,13 +105,13 @@ impl Gateway {
         self,
         request: Request<Incoming>,
         peer: Peer,
+        address: HeaderValue,
     ) -> Result<Response<AnswerBody>, Infallible> {
         let gateway = &*self.0;
-        let caller = Caller {
-            id: RequestId::of(request.headers()),
-            origin: origin(peer, request.headers(), &gateway.options.trusted_proxies),
-            started: clock::now(),
-        };
+        let origin = origin(peer, request.headers(), &gateway.options.trusted_proxies);
+        let address = if origin.client == peer.0.to_canonical() { address } else { said(origin.client) };
+        let id = RequestId::of(request.headers());
+        let caller = Caller { id, origin, address, started: clock::now() };
         let (mut head, body) = request.into_parts();
         let (method, uri) = (head.method.clone(), std::mem::take(&mut head.uri));
         receive::name_host(&mut head, &uri);
@@ -226,12 +231,12 @@ impl Drop for Exchange<'_> {
             });
         }
         tracing::info!(
-            target: "hokusai_gateway::access",
+            target: ACCESS,
             request_id = %self.caller.id.text(),
             method = receive::known_method(&self.method),
             route = place.map_or("none", Place::name),
             status,
-            client = %self.caller.origin.client,
+            client = self.caller.address.to_str().map(tracing::field::display).ok(),
             key_id = admitted.map(|(key, _)| tracing::field::display(key.id)),
             took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "request"
@@ -241,7 +246,16 @@ impl Drop for Exchange<'_> {
 
 /// Answers requests until `stop`, then finishes what is in flight.
 pub async fn serve(listener: Listener, workers: Workers, gateway: Gateway, stop: impl Future<Output = ()>) {
-    listener.serve(workers, move |peer| Connection { gateway: gateway.clone(), peer }, stop).await;
+    let connection = move |peer: Peer| {
+        let address = said(peer.0.to_canonical());
+        Connection { gateway: gateway.clone(), peer, address }
+    };
+    listener.serve(workers, connection, stop).await;
+}
+
+/// An address, as headers and logs say it.
+fn said(address: IpAddr) -> HeaderValue {
+    forward::text(&address.to_string())
 }
 
 /// The gateway for the requests of one peer.
@@ -249,6 +263,7 @@ pub async fn serve(listener: Listener, workers: Workers, gateway: Gateway, stop:
 struct Connection {
     gateway: Gateway,
     peer: Peer,
+    address: HeaderValue,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Connection {
@@ -257,7 +272,7 @@ impl hyper::service::Service<Request<Incoming>> for Connection {
     type Future = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        Box::pin(self.gateway.clone().answer(request, self.peer))
+        Box::pin(self.gateway.clone().answer(request, self.peer, self.address.clone()))
     }
 }
 

@@ -27,5 +27,5 @@ mod upstream;
 mod verify;
 
 pub use config::{Fault, RouteSummary, RouteTable, Surroundings};
-pub use gateway::{Gateway, GatewayOptions, serve};
+pub use gateway::{ACCESS, Gateway, GatewayOptions, serve};
 pub use mlflow::Mlflow;

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::bridge::Answer;
+use crate::demand::Demand;
 
 /// A request that may pass, and the key that it was admitted by.
 #[pyclass(frozen, module = "hokusai._native")]
@@ -14,7 +15,7 @@ pub(crate) struct Admitted {
     key: KnownKey,
     quota: HourlyQuota,
     verifier: Verifier,
-    service_id: Option<Box<str>>,
+    demand: Demand,
     stopwatch: Stopwatch,
     is_reported: AtomicBool,
 }
@@ -25,28 +26,23 @@ pub(crate) struct Denied(Denial);
 
 /// What became of a request.
 pub(crate) enum Admission {
-    Admitted(Box<Admitted>),
+    Admitted(Admitted),
     Denied(Denial),
 }
 
 impl Answer for Admission {
     fn show(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(match self {
-            Self::Admitted(admitted) => Bound::new(py, *admitted)?.into_any().unbind(),
+            Self::Admitted(admitted) => Bound::new(py, admitted)?.into_any().unbind(),
             Self::Denied(denial) => Bound::new(py, Denied(denial))?.into_any().unbind(),
         })
     }
 }
 
 impl Admitted {
-    pub(crate) fn new(
-        key: KnownKey,
-        quota: HourlyQuota,
-        verifier: Verifier,
-        service_id: Option<Box<str>>,
-    ) -> Self {
+    pub(crate) fn new(key: KnownKey, quota: HourlyQuota, verifier: Verifier, demand: Demand) -> Self {
         let (stopwatch, is_reported) = (Stopwatch::start(), AtomicBool::new(false));
-        Self { key, quota, verifier, service_id, stopwatch, is_reported }
+        Self { key, quota, verifier, demand, stopwatch, is_reported }
     }
 }
 
@@ -112,7 +108,7 @@ impl Admitted {
         if self.is_reported.swap(true, Ordering::Relaxed) {
             return;
         }
-        let service_id = self.service_id.as_deref().unwrap_or(&self.key.rights.service_id);
+        let service_id = self.demand.service_id().unwrap_or(&self.key.rights.service_id);
         let took = self.stopwatch.read();
         self.verifier.report(Served { key: self.key.id, service_id, endpoint, status, took });
     }

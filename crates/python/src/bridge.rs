@@ -136,7 +136,7 @@ impl End {
 }
 
 /// The call, with a panic as a fault: none ever reaches Python.
-pub(crate) async fn unbroken<T>(call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+async fn unbroken<T>(call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     let mut call = Box::pin(call);
     poll_fn(move |cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));

@@ -7,6 +7,7 @@ mod admission;
 mod asks;
 mod bridge;
 mod connection;
+mod demand;
 mod fault;
 mod forks;
 mod headers;
@@ -22,11 +23,13 @@ mod _native {
     #[pymodule_export]
     use crate::connection::settle;
     #[pymodule_export]
+    use crate::demand::Demand;
+    #[pymodule_export]
     use crate::headers::without_keys;
     #[pymodule_export]
     use crate::remote::Remote;
     #[pymodule_export]
-    use crate::verifier::{Demand, Verifier};
+    use crate::verifier::Verifier;
 
     use pyo3::types::{PyModule, PyModuleMethods as _};
     use pyo3::{Bound, PyResult};

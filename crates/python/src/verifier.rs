@@ -1,38 +1,28 @@
 //! The verifier, as Python asks it: whether a request may pass, at once where memory knows.
 
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hokusai_client::{
-    Attempt, ClientAddress, Demand as ClientDemand, Denial, JournalError, Secret, VerifierBuilder,
-    VerifierError,
+    Attempt, ClientAddress, Denial, JournalError, Secret, Verifier as Running, VerifierBuilder, VerifierError,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::admission::{Admission, Admitted};
 use crate::bridge::{self, Answer as _};
+use crate::demand::Demand;
 use crate::fault::Fault;
 use crate::forks::OfProcess;
 use crate::headers::key_in;
-use crate::runtime::{self, Threads};
+use crate::runtime;
 
 /// Processes that share a journal's directory, at the most; each has one of its own in it.
 const MOST_PROCESSES: u32 = 1024;
-
-/// What a request's key must be good for.
-#[pyclass(frozen, module = "hokusai._native")]
-pub(crate) struct Demand(Arc<Wanted>);
-
-struct Wanted {
-    service_id: Option<Box<str>>,
-    scope: Option<Box<str>>,
-}
 
 /// A verifier: one for each process that asks, started at its first question.
 #[pyclass(frozen, module = "hokusai._native")]
@@ -41,23 +31,6 @@ pub(crate) struct Verifier {
     journal: Option<PathBuf>,
     running: OfProcess<Running>,
     is_stopped: AtomicBool,
-}
-
-#[derive(Clone)]
-struct Running {
-    verifier: hokusai_client::Verifier,
-    threads: Arc<Threads>,
-}
-
-type Judging = Pin<Box<dyn Future<Output = Result<Admission, Fault>> + Send>>;
-
-#[pymethods]
-impl Demand {
-    #[new]
-    #[pyo3(signature = (service_id, scope))]
-    fn new(service_id: Option<&str>, scope: Option<&str>) -> Self {
-        Self(Arc::new(Wanted { service_id: service_id.map(Into::into), scope: scope.map(Into::into) }))
-    }
 }
 
 #[pymethods]
@@ -77,7 +50,7 @@ impl Verifier {
     ) -> PyResult<Self> {
         let ttl = Duration::try_from_secs_f64(validation_ttl)
             .map_err(|_| Fault::Field("validation_ttl", "must be a number of seconds".into()))?;
-        let mut builder = hokusai_client::Verifier::builder(nodes, Secret::new(token))
+        let mut builder = Running::builder(nodes, Secret::new(token))
             .validation_ttl(ttl)
             .cached_keys(cached_keys)
             .lookups_per_second(lookups_per_second);
@@ -106,13 +79,10 @@ impl Verifier {
         }) else {
             return Admission::Denied(Denial::no_key()).show(py);
         };
-        let running = self.running(py)?;
-        let mut judging = judge(running.verifier, key, address, demand.0.clone());
-        let first = {
-            let _in_runtime = running.threads.handle().enter();
-            judging.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-        };
-        match first {
+        let mut judging = Box::pin(judge(self.running(py)?, key, read(address), demand.clone()));
+        let first =
+            catch_unwind(AssertUnwindSafe(|| judging.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
+        match first.unwrap_or(Poll::Ready(Err(Fault::Broken))) {
             Poll::Ready(admission) => admission?.show(py),
             Poll::Pending => Ok(bridge::promise(py, judging)?.unbind()),
         }
@@ -126,11 +96,8 @@ impl Verifier {
         address: Option<&str>,
         demand: &Demand,
     ) -> PyResult<Py<PyAny>> {
-        let running = self.running(py)?;
-        bridge::wait(
-            py,
-            judge(running.verifier, Secret::new(key.trim().to_owned()), address, demand.0.clone()),
-        )
+        let key = Secret::new(key.trim().to_owned());
+        bridge::wait(py, judge(self.running(py)?, key, read(address), demand.clone()))
     }
 
     /// Gives back what is unused and sends what was reported, for at most so many seconds. Afterwards nothing
@@ -146,7 +113,7 @@ impl Verifier {
 
     /// How it stands, as text for Prometheus.
     fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let text = self.running(py)?.verifier.metrics().to_prometheus();
+        let text = self.running(py)?.metrics().to_prometheus();
         Ok(PyBytes::new(py, text.as_bytes()))
     }
 }
@@ -158,16 +125,13 @@ impl Verifier {
         }
         self.running.get(py, || {
             let threads = runtime::threads(py)?;
-            let verifier = {
-                let _in_runtime = threads.handle().enter();
-                self.start().map_err(Fault::Verifier)?
-            };
-            Ok(Running { verifier, threads })
+            let _in_runtime = threads.handle().enter();
+            self.start().map_err(Fault::Verifier)
         })
     }
 
     /// Starts on the first directory that no other process uses.
-    fn start(&self) -> Result<hokusai_client::Verifier, VerifierError> {
+    fn start(&self) -> Result<Running, VerifierError> {
         let Some(journal) = &self.journal else { return self.builder.clone().start() };
         let mut number = 0;
         loop {
@@ -191,35 +155,33 @@ impl Verifier {
         let patience = Duration::try_from_secs_f64(patience).unwrap_or_default();
         async move {
             if let Some(running) = running {
-                running.verifier.stop(patience).await;
+                running.stop(patience).await;
             }
             Ok(())
         }
     }
 }
 
+/// An address, if it is one.
+fn read(address: Option<&str>) -> Option<IpAddr> {
+    address.and_then(|text| text.parse().ok())
+}
+
 /// Judges a request, and counts it if it may pass.
-fn judge(
-    verifier: hokusai_client::Verifier,
+async fn judge(
+    verifier: Running,
     key: Secret,
-    address: Option<&str>,
-    wanted: Arc<Wanted>,
-) -> Judging {
-    let address: Option<IpAddr> = address.and_then(|text| text.parse().ok());
-    Box::pin(bridge::unbroken(async move {
-        let attempt = Attempt {
-            service_id: wanted.service_id.as_deref(),
-            demand: ClientDemand::scope(wanted.scope.as_deref()),
-            client: address.map_or(ClientAddress::Told("unknown"), ClientAddress::Known),
-        };
-        let decision = verifier.admit(key.expose(), &attempt).await;
-        let scopes = || wanted.scope.iter().map(|scope| scope.to_string()).collect();
-        Ok(match Denial::unless_admitted(decision, address, scopes) {
-            Ok((key, quota)) => {
-                let service_id = wanted.service_id.clone();
-                Admission::Admitted(Box::new(Admitted::new(key, quota, verifier, service_id)))
-            }
-            Err(denial) => Admission::Denied(denial),
-        })
-    }))
+    address: Option<IpAddr>,
+    demand: Demand,
+) -> Result<Admission, Fault> {
+    let attempt = Attempt {
+        service_id: demand.service_id(),
+        demand: demand.scope(),
+        client: address.map_or(ClientAddress::Told("unknown"), ClientAddress::Known),
+    };
+    let decision = verifier.admit(key.expose(), &attempt).await;
+    Ok(match Denial::unless_admitted(decision, address, || demand.scopes()) {
+        Ok((key, quota)) => Admission::Admitted(Admitted::new(key, quota, verifier, demand)),
+        Err(denial) => Admission::Denied(denial),
+    })
 }

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let file = args.config.as_deref().map(ConfigFile::read).transpose()?;
     let mut behind = behind(args, file.as_ref())?;
-    logs::start(&args.log, LogFormat::Text)?;
+    let _logs = logs::start(&args.log, LogFormat::Text)?;
     files::make_private_directory(&args.dir)?;
     service::block_on(async {
         // From here on, whatever is started is stopped.

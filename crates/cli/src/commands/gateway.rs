@@ -25,7 +25,10 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     if args.check {
         return show(&routes, gateway::options(&settings)?.mlflow.as_ref());
     }
-    logs::start(settings.log.as_deref().unwrap_or("info"), settings.log_format.unwrap_or(LogFormat::Text))?;
+    let _logs = logs::start(
+        settings.log.as_deref().unwrap_or("info"),
+        settings.log_format.unwrap_or(LogFormat::Text),
+    )?;
     block_on(async {
         let options = gateway::options(&settings)?;
         let listener = gateway::bind(&settings).await?;

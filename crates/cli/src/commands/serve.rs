@@ -23,7 +23,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let settings = args.settings.resolve()?;
-    logs::start(settings.log.as_deref().unwrap_or("info"), settings.log_format.unwrap_or(LogFormat::Text))?;
+    let _logs = logs::start(
+        settings.log.as_deref().unwrap_or("info"),
+        settings.log_format.unwrap_or(LogFormat::Text),
+    )?;
     service::block_on(async {
         let options = app_options(&settings)?;
         let listener = bind(&settings).await?;

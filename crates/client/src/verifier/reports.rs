@@ -1,7 +1,7 @@
 //! Reports of usage: what was served, kept until the service has taken it.
 //!
-//! Whoever reports waits for neither disk nor network: a record goes to a buffer, from there to the shelf at
-//! least every 100 milliseconds, and from there to the service.
+//! Whoever reports waits for neither disk nor network: a note goes to a buffer, from there to the shelf as a record
+//! at least every 100 milliseconds, and from there to the service.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,8 +22,8 @@ use super::shelf::{Read, Shelf, line};
 use crate::clock::lock;
 use crate::error::Error;
 
-/// The most that waits to be written down, in bytes.
-const MOST_BUFFERED: usize = 8 * 1024 * 1024;
+/// The most that waits to be written down, in bytes of notes. Their records are several times as large.
+const MOST_BUFFERED: usize = 4 * 1024 * 1024;
 
 /// One request that was admitted and answered.
 #[derive(Clone, Copy, Debug)]
@@ -60,11 +60,25 @@ pub(crate) struct Reports {
     is_failing: AtomicBool,
 }
 
-/// What is not written down yet.
+/// What is not written down yet. A note is small and quickly taken; whoever writes them down makes records of many
+/// at once.
 #[derive(Debug, Default)]
 struct Buffer {
-    lines: Vec<u8>,
-    records: u64,
+    notes: Vec<Note>,
+    /// The services and endpoints of all notes, one after the other.
+    texts: String,
+}
+
+/// What is known of a request that was served, but for the texts.
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    number: u64,
+    at: Timestamp,
+    key: KeyId,
+    status: u16,
+    took: Duration,
+    service_length: usize,
+    endpoint_length: usize,
 }
 
 /// How many records came to which end.
@@ -95,15 +109,13 @@ impl Reports {
     /// Keeps one report.
     pub(crate) fn take(&self, served: &Served<'_>, now: Timestamp) {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let line = line(&Record::of(served, Name { maker: self.maker, number }, now));
         let mut buffer = lock(&self.buffer);
-        if buffer.lines.len() + line.len() > MOST_BUFFERED {
+        if buffer.bytes() > MOST_BUFFERED {
             drop(buffer);
             return self.no_room(1);
         }
-        buffer.lines.extend_from_slice(line.as_bytes());
-        let is_first = buffer.records == 0;
-        buffer.records += 1;
+        buffer.take(served, number, now);
+        let is_first = buffer.notes.len() == 1;
         drop(buffer);
         if is_first {
             self.came.notify_one();
@@ -113,13 +125,14 @@ impl Reports {
     /// Writes down what is in the buffer. It waits for the disk.
     pub(crate) fn write_down(&self) {
         let mut shelf = lock(&self.shelf);
-        let Buffer { lines, .. } = std::mem::take(&mut *lock(&self.buffer));
-        let dropped = shelf.put(&lines);
+        let buffer = std::mem::take(&mut *lock(&self.buffer));
+        if buffer.notes.is_empty() {
+            return;
+        }
+        let dropped = shelf.put(buffer.lines(self.maker).as_bytes());
         drop(shelf);
         self.no_room(dropped);
-        if !lines.is_empty() {
-            self.put.notify_one();
-        }
+        self.put.notify_one();
     }
 
     /// The oldest records that are written down. It waits for the disk.
@@ -139,8 +152,9 @@ impl Reports {
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        let is_shelf_empty = lock(&self.shelf).is_empty();
-        is_shelf_empty && lock(&self.buffer).records == 0
+        // Whoever writes down holds the shelf from when it takes the buffer.
+        let shelf = lock(&self.shelf);
+        shelf.is_empty() && lock(&self.buffer).notes.is_empty()
     }
 
     /// How the reports stand.
@@ -148,7 +162,7 @@ impl Reports {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Counts { sent, no_room, refused, damaged } = &self.counts;
         // One after the other: whoever writes down holds the shelf while it takes the buffer.
-        let buffered = lock(&self.buffer).records;
+        let buffered = lock(&self.buffer).notes.len() as u64;
         let waiting_bytes = lock(&self.shelf).bytes();
         ReportMetrics {
             buffered,
@@ -191,6 +205,51 @@ impl Reports {
     }
 }
 
+impl Buffer {
+    /// Bytes that it holds.
+    fn bytes(&self) -> usize {
+        self.notes.len() * size_of::<Note>() + self.texts.len()
+    }
+
+    fn take(&mut self, served: &Served<'_>, number: u64, at: Timestamp) {
+        let Served { key, service_id, status, took, .. } = *served;
+        let endpoint = endpoint(served.endpoint);
+        let (service_length, endpoint_length) = (service_id.len(), endpoint.len());
+        self.texts.push_str(service_id);
+        self.texts.push_str(&endpoint);
+        self.notes.push(Note { number, at, key, status, took, service_length, endpoint_length });
+    }
+
+    /// A line for the shelf of each.
+    fn lines(&self, maker: HolderId) -> String {
+        let mut lines = String::new();
+        let mut texts = &*self.texts;
+        for note in &self.notes {
+            let (service_id, rest) = texts.split_at(note.service_length);
+            let (endpoint, rest) = rest.split_at(note.endpoint_length);
+            texts = rest;
+            lines += &line(&note.record(service_id, endpoint, maker));
+        }
+        lines
+    }
+}
+
+impl Note {
+    fn record<'a>(&self, service_id: &'a str, endpoint: &'a str, maker: HolderId) -> Record<'a> {
+        let longest = Duration::from_millis(MAX_RESPONSE_MS.unsigned_abs());
+        let took = self.took.min(longest).as_micros() as f64;
+        Record {
+            key_id: self.key,
+            service_id,
+            endpoint,
+            status_code: self.status.clamp(100, 599),
+            response_time_ms: took / 1000.0,
+            idempotency_key: Name { maker, number: self.number },
+            occurred_at: hokusai_api::time::write(self.at.0),
+        }
+    }
+}
+
 /// A [`UsageRecord`](hokusai_api::usage::UsageRecord) that is only written, without copies of its parts. The
 /// service can't find fault with its form.
 #[derive(Serialize)]
@@ -198,7 +257,7 @@ struct Record<'a> {
     #[serde(serialize_with = "as_text")]
     key_id: KeyId,
     service_id: &'a str,
-    endpoint: Cow<'a, str>,
+    endpoint: &'a str,
     status_code: u16,
     response_time_ms: f64,
     #[serde(serialize_with = "as_text")]
@@ -210,22 +269,6 @@ struct Record<'a> {
 struct Name {
     maker: HolderId,
     number: u64,
-}
-
-impl<'a> Record<'a> {
-    fn of(served: &Served<'a>, idempotency_key: Name, now: Timestamp) -> Self {
-        let longest = Duration::from_millis(MAX_RESPONSE_MS.unsigned_abs());
-        let took = served.took.min(longest).as_micros() as f64;
-        Self {
-            key_id: served.key,
-            service_id: served.service_id,
-            endpoint: endpoint(served.endpoint),
-            status_code: served.status.clamp(100, 599),
-            response_time_ms: took / 1000.0,
-            idempotency_key,
-            occurred_at: hokusai_api::time::write(now.0),
-        }
-    }
 }
 
 impl fmt::Display for Name {
@@ -272,10 +315,11 @@ mod tests {
             ("/a\n/b", 404, Duration::from_secs(1), ("/a/b", 404, 1000.0)),
             (&long, 200, Duration::ZERO, (&long[..256], 200, 0.0)),
         ] {
-            let served = served(endpoint, status, took);
-            let name = Name { maker: MAKER.parse().unwrap(), number: 1 };
-            let record = serde_json::to_string(&Record::of(&served, name, Timestamp(0))).unwrap();
-            let record: UsageRecord = serde_json::from_str(&record).unwrap();
+            let mut buffer = Buffer::default();
+            buffer.take(&served(endpoint, status, took), 1, Timestamp(0));
+            let lines = buffer.lines(MAKER.parse().unwrap());
+            let (_, record) = lines.split_once(' ').unwrap();
+            let record: UsageRecord = serde_json::from_str(record).unwrap();
             let form = (&*record.endpoint, record.status_code, record.response_time_ms);
             assert_eq!(form, kept, "{endpoint}");
             assert_eq!((record.key_id.as_deref(), &*record.service_id), (Some(MAKER), "platform"));
@@ -328,8 +372,7 @@ mod tests {
         reports.write_down();
         assert_eq!(reports.read().unwrap().records.len(), 1);
         assert_eq!(reports.counts.no_room.load(Ordering::Relaxed), 2);
-        let many = vec![b'x'; MOST_BUFFERED];
-        lock(&reports.buffer).lines.extend_from_slice(&many);
+        lock(&reports.buffer).texts = "x".repeat(MOST_BUFFERED + 1);
         reports.take(&served("/a", 200, Duration::ZERO), Timestamp(0));
         assert_eq!(reports.counts.no_room.load(Ordering::Relaxed), 3);
     }

@@ -90,23 +90,21 @@ class ReportUsage:
             return
 
         def passing(message: Message) -> Awaitable[None]:
-            if message["type"] in ANSWERS:
-                self._report(scope, message.get("status", SWITCHED))
+            if message["type"] in ANSWERS and ADMITTED in scope:
+                scope[ADMITTED].report(self._endpoint(scope), message.get("status", SWITCHED))
             return send(message)
 
         try:
             await self._app(scope, receive, passing)
         except Exception:
-            self._report(scope, 500)
+            self._report_unanswered(scope, 500)
             raise
         finally:
-            self._report(scope, 499)
+            self._report_unanswered(scope, 499)
 
-    def _report(self, scope: Scope, status: int) -> None:
-        admitted = scope.get(ADMITTED)
-        # Only the first report counts.
-        if admitted is not None and not admitted.is_reported:
-            admitted.report(self._endpoint(scope), status)
+    def _report_unanswered(self, scope: Scope, status: int) -> None:
+        if ADMITTED in scope and not scope[ADMITTED].is_reported:
+            scope[ADMITTED].report(self._endpoint(scope), status)
 
 
 def address_of(scope: Scope) -> str | None:

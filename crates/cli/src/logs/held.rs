@@ -1,0 +1,221 @@
+//! Log lines on their way to where they are written.
+//!
+//! A gateway writes a line for each request. Written one by one they cost a request more than the check of its key,
+//! so they wait for one another a moment. Whatever else is logged is written at once, behind what waited.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use hokusai_gateway::ACCESS;
+use tracing::Metadata;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How long a line waits at the most.
+const MOMENT: Duration = Duration::from_millis(100);
+/// What waits has at most so many bytes. A pipe takes them as a whole (`PIPE_BUF`), so that the lines of several
+/// processes do not get into one another.
+const AT_ONCE: usize = 4096;
+
+/// The log. What waits is written when it is dropped.
+pub(crate) struct Logs(Arc<Shared>);
+
+struct Shared {
+    log: Mutex<Log>,
+    /// The first line waits.
+    came: Condvar,
+}
+
+struct Log {
+    waiting: Vec<u8>,
+    out: Box<dyn Write + Send>,
+    has_ended: bool,
+}
+
+/// What writes lines to the log.
+pub(super) struct LineWriter(Arc<Shared>);
+
+/// What writes one line.
+pub(super) struct Line<'a> {
+    shared: &'a Shared,
+    may_wait: bool,
+}
+
+impl Logs {
+    /// A log that is written to `out`.
+    pub(super) fn to(out: impl Write + Send + 'static) -> Self {
+        Self::held_for(MOMENT, out)
+    }
+
+    fn held_for(moment: Duration, out: impl Write + Send + 'static) -> Self {
+        let log = Log { waiting: Vec::with_capacity(AT_ONCE), out: Box::new(out), has_ended: false };
+        let shared = Arc::new(Shared { log: Mutex::new(log), came: Condvar::new() });
+        let writing = shared.clone();
+        // Without the thread a line waits for the next ones.
+        let _ = thread::Builder::new().name("log".to_owned()).spawn(move || writing.keep_writing(moment));
+        Self(shared)
+    }
+
+    pub(super) fn writer(&self) -> LineWriter {
+        LineWriter(self.0.clone())
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        let mut log = self.0.lock();
+        log.write_waiting();
+        log.has_ended = true;
+        self.0.came.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what has waited, until the log ends.
+    fn keep_writing(&self, moment: Duration) {
+        let mut log = self.lock();
+        while !log.has_ended {
+            let idle = |log: &mut Log| log.waiting.is_empty() && !log.has_ended;
+            drop(self.came.wait_while(log, idle).unwrap_or_else(PoisonError::into_inner));
+            thread::sleep(moment);
+            log = self.lock();
+            log.write_waiting();
+        }
+    }
+}
+
+impl Log {
+    /// A log that can't be written is no reason to end: the lines are lost.
+    fn write_waiting(&mut self) {
+        let _ = self.out.write_all(&self.waiting);
+        self.waiting.clear();
+    }
+}
+
+impl<'a> MakeWriter<'a> for LineWriter {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { shared: &self.0, may_wait: false }
+    }
+
+    fn make_writer_for(&'a self, about: &Metadata<'_>) -> Line<'a> {
+        Line { shared: &self.0, may_wait: about.target() == ACCESS }
+    }
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut log = self.shared.lock();
+        if log.waiting.len() + line.len() > AT_ONCE {
+            log.write_waiting();
+        }
+        let is_first = log.waiting.is_empty();
+        log.waiting.extend_from_slice(line);
+        // Nobody writes what comes after the end.
+        if !self.may_wait || log.has_ended {
+            log.write_waiting();
+        } else if is_first {
+            self.shared.came.notify_one();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Subscriber;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<String>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().push(String::from_utf8(bytes.to_owned()).unwrap());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Written {
+        /// What was written since, all at once or not.
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut *self.0.lock().unwrap())
+        }
+    }
+
+    fn logging(logs: &Logs) -> impl Subscriber + Send + Sync {
+        let lines = tracing_subscriber::fmt().with_writer(logs.writer()).with_ansi(false);
+        lines.without_time().with_target(false).with_level(false).finish()
+    }
+
+    fn request(number: usize) {
+        tracing::info!(target: ACCESS, number);
+    }
+
+    #[test]
+    fn lines_about_requests_wait_for_one_another_and_others_for_none() {
+        let written = Written::default();
+        let logs = Logs::held_for(Duration::from_secs(3600), written.clone());
+        tracing::subscriber::with_default(logging(&logs), || {
+            request(1);
+            request(2);
+            assert_eq!(written.take(), [] as [&str; 0]);
+            tracing::warn!("now");
+            assert_eq!(written.take(), ["number=1\nnumber=2\nnow\n"]);
+            (0..AT_ONCE / 8).for_each(request);
+            let at_once = written.take();
+            assert!(
+                at_once.len() == 1 && (AT_ONCE - 20..=AT_ONCE).contains(&at_once[0].len()),
+                "{at_once:?}"
+            );
+            assert!(at_once[0].ends_with('\n'));
+        });
+    }
+
+    #[test]
+    fn no_line_waits_for_ever() {
+        let written = Written::default();
+        let logs = Logs::held_for(Duration::from_millis(1), written.clone());
+        tracing::subscriber::with_default(logging(&logs), || {
+            for number in [1, 2] {
+                request(number);
+                for _ in 0..20_000 {
+                    if !written.0.lock().unwrap().is_empty() {
+                        break;
+                    }
+                    thread::sleep(Duration::from_millis(1));
+                }
+                assert_eq!(written.take(), [format!("number={number}\n")]);
+            }
+        });
+    }
+
+    #[test]
+    fn nothing_that_waits_is_lost_at_the_end() {
+        let written = Written::default();
+        let logs = Logs::held_for(Duration::from_secs(3600), written.clone());
+        tracing::subscriber::with_default(logging(&logs), || {
+            request(1);
+            drop(logs);
+            assert_eq!(written.take(), ["number=1\n"]);
+            // Nobody would write it later.
+            request(2);
+            assert_eq!(written.take(), ["number=2\n"]);
+        });
+    }
+}
