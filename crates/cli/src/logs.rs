@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
-pub(crate) use held::Logs;
+use held::Logs;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -37,12 +37,12 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<Logs> {
     for bound in BOUNDED {
         filter = filter.add_directive(bound.parse()?);
     }
-    let is_watched = io::stderr().is_terminal();
+    let colored = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = Logs::to(io::stderr());
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(lines.writer())
-        .with_ansi(is_watched && std::env::var_os("NO_COLOR").is_none())
+        .with_ansi(colored)
         // A log that can't be written is complained of on standard error, which panics if that is the log:
         // a full disk would end every request.
         .log_internal_errors(false);

@@ -146,14 +146,12 @@ fn is_of_this_hop(name: &str) -> bool {
 /// Whether only the gateway may say it of a caller: also where it is spelt with `_`, which some servers read as
 /// `-`.
 fn is_claim(name: &str) -> bool {
-    // Most names need no closer look.
-    name.starts_with('x')
-        && CLAIMS.iter().any(|claim| name.get(..claim.len()).is_some_and(|start| is_spelt(start, claim)))
+    CLAIMS.iter().any(|claim| name.get(..claim.len()).is_some_and(|start| is_spelt(start, claim)))
 }
 
 /// Drops what turns a request that reads into one that changes: it was judged as one that reads.
 pub(crate) fn drop_overrides(headers: &mut HeaderMap) {
-    drop_those(headers, |name| name.starts_with('x') && OVERRIDES.iter().any(|one| is_spelt(name, one)));
+    drop_those(headers, |name| OVERRIDES.iter().any(|one| is_spelt(name, one)));
 }
 
 /// Whether a name is this one, with `_` for `-` or without.

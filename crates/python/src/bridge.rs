@@ -2,8 +2,9 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::mpsc::{RecvTimeoutError, Sender, sync_channel};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -138,9 +139,13 @@ impl End {
 /// The call, with a panic as a fault: none ever reaches Python.
 async fn unbroken<T>(call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     let mut call = Box::pin(call);
-    poll_fn(move |cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
-        polled.unwrap_or_else(|_| Poll::Ready(Err(Fault::Broken)))
-    })
-    .await
+    poll_fn(move |cx| poll_unbroken(call.as_mut(), cx)).await
+}
+
+/// One turn of a call, with a panic as a fault.
+pub(crate) fn poll_unbroken<T>(
+    call: Pin<&mut impl Future<Output = Result<T, Fault>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<T, Fault>> {
+    catch_unwind(AssertUnwindSafe(|| call.poll(cx))).unwrap_or(Poll::Ready(Err(Fault::Broken)))
 }

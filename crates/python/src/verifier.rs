@@ -1,7 +1,6 @@
 //! The verifier, as Python asks it: whether a request may pass, at once where memory knows.
 
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -80,9 +79,7 @@ impl Verifier {
             return Admission::Denied(Denial::no_key()).show(py);
         };
         let mut judging = Box::pin(judge(self.running(py)?, key, read(address), demand.clone()));
-        let first =
-            catch_unwind(AssertUnwindSafe(|| judging.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
-        match first.unwrap_or(Poll::Ready(Err(Fault::Broken))) {
+        match bridge::poll_unbroken(judging.as_mut(), &mut Context::from_waker(Waker::noop())) {
             Poll::Ready(admission) => admission?.show(py),
             Poll::Pending => Ok(bridge::promise(py, judging)?.unbind()),
         }

@@ -131,36 +131,45 @@ impl Write for Line<'_> {
     }
 }
 
+/// What tests see written.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(super) struct Written(Arc<Mutex<Vec<String>>>);
+
+#[cfg(test)]
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().push(String::from_utf8(bytes.to_owned()).unwrap());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Written {
+    /// What was written since: one text for each time.
+    pub(super) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tracing::Subscriber;
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<String>>>);
+    const LONG: Duration = Duration::from_secs(3600);
 
-    impl Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().push(String::from_utf8(bytes.to_owned()).unwrap());
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Written {
-        /// What was written since, all at once or not.
-        fn take(&self) -> Vec<String> {
-            std::mem::take(&mut *self.0.lock().unwrap())
-        }
-    }
-
-    fn logging(logs: &Logs) -> impl Subscriber + Send + Sync {
+    /// A log in which lines wait for so long, what writes to it, and what was written.
+    fn log(moment: Duration) -> (Logs, impl Subscriber + Send + Sync, Written) {
+        let written = Written::default();
+        let logs = Logs::held_for(moment, written.clone());
         let lines = tracing_subscriber::fmt().with_writer(logs.writer()).with_ansi(false);
-        lines.without_time().with_target(false).with_level(false).finish()
+        (logs, lines.without_time().with_target(false).with_level(false).finish(), written)
     }
 
     fn request(number: usize) {
@@ -169,9 +178,8 @@ mod tests {
 
     #[test]
     fn lines_about_requests_wait_for_one_another_and_others_for_none() {
-        let written = Written::default();
-        let logs = Logs::held_for(Duration::from_secs(3600), written.clone());
-        tracing::subscriber::with_default(logging(&logs), || {
+        let (_logs, logging, written) = log(LONG);
+        tracing::subscriber::with_default(logging, || {
             request(1);
             request(2);
             assert_eq!(written.take(), [] as [&str; 0]);
@@ -189,9 +197,8 @@ mod tests {
 
     #[test]
     fn no_line_waits_for_ever() {
-        let written = Written::default();
-        let logs = Logs::held_for(Duration::from_millis(1), written.clone());
-        tracing::subscriber::with_default(logging(&logs), || {
+        let (_logs, logging, written) = log(Duration::from_millis(1));
+        tracing::subscriber::with_default(logging, || {
             for number in [1, 2] {
                 request(number);
                 for _ in 0..20_000 {
@@ -207,9 +214,8 @@ mod tests {
 
     #[test]
     fn nothing_that_waits_is_lost_at_the_end() {
-        let written = Written::default();
-        let logs = Logs::held_for(Duration::from_secs(3600), written.clone());
-        tracing::subscriber::with_default(logging(&logs), || {
+        let (logs, logging, written) = log(LONG);
+        tracing::subscriber::with_default(logging, || {
             request(1);
             drop(logs);
             assert_eq!(written.take(), ["number=1\n"]);

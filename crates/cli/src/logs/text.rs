@@ -3,14 +3,13 @@
 
 use std::fmt;
 
+use hokusai_gateway::ACCESS;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
-
-use hokusai_gateway::ACCESS;
 
 /// Lines as the library writes them.
 pub(super) struct Lines(Format<Full>);
@@ -85,32 +84,8 @@ impl Visit for Fields<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use tracing_subscriber::fmt::MakeWriter;
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Written {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
+    use crate::logs::held::{Logs, Written};
 
     /// What is written of some events, without the time.
     fn lines(
@@ -120,9 +95,9 @@ mod tests {
         + 'static,
     ) -> Vec<String> {
         let written = Written::default();
-        let logs =
-            tracing_subscriber::fmt().with_ansi(false).event_format(format).with_writer(written.clone());
-        tracing::subscriber::with_default(logs.finish(), || {
+        let logs = Logs::to(written.clone());
+        let lines = tracing_subscriber::fmt().with_ansi(false).event_format(format);
+        tracing::subscriber::with_default(lines.with_writer(logs.writer()).finish(), || {
             let id = "018f0000-0000-7000-8000-000000000001";
             let client: std::net::IpAddr = "::1".parse().unwrap();
             tracing::info!(target: ACCESS, request_id = %id, method = "GET", route = "/a b",
@@ -132,7 +107,8 @@ mod tests {
             tracing::warn!(error = "\u{1b}", "something \u{1b} else");
             drop(span);
         });
-        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        drop(logs);
+        let text = written.take().concat();
         text.lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
     }
 

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from fastapi.security.base import SecurityBase
 
 from hokusai.asgi import ADMITTED, address_of
-from hokusai.verifier import Admitted, Demand, Denied, Verifier, default
+from hokusai.verifier import OUTCOMES, Admitted, Demand, Denied, Verifier, default
 
 __all__ = ["KeyRefusedError", "RequireApiKey", "answer_refused", "require_api_key"]
 
@@ -41,11 +41,10 @@ class RequireApiKey(SecurityBase):
         verifier = self._verifier or default()
         scope = request.scope
         outcome = verifier.check(scope["headers"], address_of(scope), self._demand)
-        if not isinstance(outcome, Admitted):
-            if not isinstance(outcome, Denied):
-                outcome = await outcome
-            if isinstance(outcome, Denied):
-                raise KeyRefusedError(outcome)
+        if not isinstance(outcome, OUTCOMES):
+            outcome = await outcome
+        if isinstance(outcome, Denied):
+            raise KeyRefusedError(outcome)
         scope[ADMITTED] = outcome
         return outcome
 
