@@ -1,5 +1,6 @@
 //! Logs: to standard error, as text for people or as JSON for programs.
 
+mod clock;
 mod held;
 mod text;
 

@@ -281,8 +281,7 @@ impl Body for AnswerBody {
                 if let Some(error) = fault.take() {
                     return Poll::Ready(Some(Err(DownloadFault::BrokenOff(error))));
                 }
-                lease.turn(cx);
-                match Pin::new(&mut *body).poll_frame(cx) {
+                match lease.poll(cx, |cx| Pin::new(&mut *body).poll_frame(cx)) {
                     Poll::Pending => {
                         ready!(idle.poll(cx));
                         Poll::Ready(Some(Err(DownloadFault::Stalled)))

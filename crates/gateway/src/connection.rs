@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::task::coop::unconstrained;
 
 use crate::alarm::Alarm;
+use crate::bell::Bell;
 use crate::body::{Progress, Upload};
 
 /// The longest head of an answer, in bytes.
@@ -31,7 +32,8 @@ pub(crate) struct Connection {
     driver: Option<Driver>,
     /// That task.
     task: Option<Task>,
-    /// For whoever waits for the head of an answer.
+    bell: Bell,
+    /// For whoever waits until a request can be sent, and then for the head of the answer.
     alarm: Alarm,
 }
 
@@ -64,27 +66,40 @@ impl Connection {
     ) -> io::Result<Self> {
         let made = Builder::new().max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(stream)).await;
         let (sender, connection) = made.map_err(io::Error::other)?;
-        Ok(Self { sender, driver: Some(Box::pin(connection)), task: None, alarm: Alarm::default() })
+        let driver: Driver = Box::pin(connection);
+        let (bell, alarm) = (Bell::default(), Alarm::default());
+        Ok(Self { sender, driver: Some(driver), task: None, bell, alarm })
     }
 
-    /// Waits until a request can be sent; false if the connection has ended.
-    pub(crate) async fn is_ready(&mut self) -> bool {
-        let Self { sender, driver, .. } = self;
+    /// Waits for at most `patience` until a request can be sent; false if none can.
+    pub(crate) async fn is_ready(&mut self, patience: Duration) -> bool {
+        let Self { sender, driver, bell, alarm, .. } = self;
+        let mut has_waited = false;
         poll_fn(|cx| {
-            turn(driver, cx);
-            sender.poll_ready(cx)
+            let ready = bell.poll(cx, |cx| {
+                turn(driver, cx);
+                sender.poll_ready(cx)
+            });
+            if let Poll::Ready(ready) = ready {
+                return Poll::Ready(ready.is_ok());
+            }
+            if !std::mem::replace(&mut has_waited, true) {
+                // By the timers of whoever waits: who made the connection may be held up.
+                alarm.forget();
+                alarm.set(patience);
+            }
+            alarm.poll(cx).map(|()| false)
         })
         .await
-        .is_ok()
     }
 
     /// Sends a request, and waits for the head of the answer; for at most `patience`, if there is such.
     pub(crate) async fn send(
         &mut self,
-        request: Request<Upload>,
+        request: Box<Request<Upload>>,
         patience: Option<Duration>,
     ) -> Result<Response<Incoming>, NoAnswer> {
-        let Self { sender, driver, task, alarm } = self;
+        let Self { sender, driver, task, bell, alarm } = self;
         if request.body().is_streamed()
             && let Some(driver) = driver.take()
         {
@@ -94,16 +109,15 @@ impl Connection {
             Some(patience) => alarm.set(patience),
             None => alarm.forget(),
         }
-        // Without the budget of tasks, which would have to wake this one.
-        let mut sending = pin!(unconstrained(sender.try_send_request(request)));
+        // Without the budget of tasks, which would have to wake this one. Nothing is sent before the first poll, so
+        // that all it wakes hears the bell.
+        let mut sending = pin!(unconstrained(async { sender.try_send_request(*request).await }));
         poll_fn(|cx| {
-            let polled = if turn(driver, cx) {
-                // The turn has done what there was to do, and wakes this task when there is more.
-                sending.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-            } else {
+            let answered = bell.poll(cx, |cx| {
+                turn(driver, cx);
                 sending.as_mut().poll(cx)
-            };
-            match polled {
+            });
+            match answered {
                 Poll::Ready(answered) => Poll::Ready(answered.map_err(NoAnswer::from)),
                 Poll::Pending => alarm.poll(cx).map(|()| Err(NoAnswer::Late)),
             }
@@ -111,9 +125,17 @@ impl Connection {
         .await
     }
 
-    /// Reads and writes what can be. Whoever waits for a part of an answer has to call it.
-    pub(crate) fn turn(&mut self, cx: &mut Context<'_>) {
-        turn(&mut self.driver, cx);
+    /// Polls what waits for a part of an answer; before, what can be read and written is.
+    pub(crate) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut part: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let Self { driver, bell, .. } = self;
+        bell.poll(cx, |cx| {
+            turn(driver, cx);
+            part(cx)
+        })
     }
 
     /// Closes the connection once what a client still uploads has gone, or nothing of that moved for `idle`.
@@ -143,10 +165,9 @@ impl From<TrySendError<Request<Upload>>> for NoAnswer {
     }
 }
 
-/// Reads and writes what can be, and says whether it goes on doing so here.
-fn turn(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> bool {
+/// Reads and writes what can be.
+fn turn(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
     if driver.as_mut().is_some_and(|connection| connection.as_mut().poll(cx).is_ready()) {
         *driver = None;
     }
-    driver.is_some()
 }

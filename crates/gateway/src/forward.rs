@@ -30,7 +30,8 @@ impl Parts {
     /// Sends the request on, and takes the beginning of the answer.
     pub(crate) async fn forward(
         &self,
-        (mut head, (upload, progress)): (Head, (Upload, Option<Arc<Progress>>)),
+        mut head: Box<Head>,
+        (upload, progress): (Upload, Option<Arc<Progress>>),
         (path, query): (&str, Option<&str>),
         route: &Arc<Route>,
         caller: &Caller,
@@ -39,17 +40,14 @@ impl Parts {
         let upstream = &route.upstream;
         let target = upstream.target(route.onward(path), query);
         let target = target.ok_or_else(|| bad_request("bad_path", "The path and query can't be sent on"))?;
-        self.prepare(&mut head.headers, caller, key);
-        if head.method.is_safe() {
-            drop_overrides(&mut head.headers);
-        }
+        self.prepare(&mut head, caller, key);
         head.headers.insert(HOST, upstream.host_header());
         head.uri = Uri::from(target);
         head.version = Version::HTTP_11;
         head.extensions.clear();
         let limits = route.limits;
         let patience = progress.is_none().then_some(limits.first_byte);
-        let sent = upstream.send(Request::from_parts(head, upload), patience);
+        let sent = upstream.send(Box::new(Request::from_parts(*head, upload)), patience);
         let answered = match &progress {
             None => sent.await,
             Some(progress) => tokio::select! {
@@ -63,10 +61,13 @@ impl Parts {
     }
 
     /// Headers as the upstream gets them.
-    fn prepare(&self, headers: &mut HeaderMap, caller: &Caller, key: &KeyFacts) {
-        let host = headers.get(HOST).cloned();
+    fn prepare(&self, Head { headers, method, .. }: &mut Head, caller: &Caller, key: &KeyFacts) {
+        let (host, reads) = (headers.get(HOST).cloned(), method.is_safe());
         drop_named(headers);
-        drop_those(headers, |name| is_between_neighbours(name) || is_of_this_hop(name) || is_claim(name));
+        drop_those(headers, |name| {
+            let ends_here = is_between_neighbours(name) || is_of_this_hop(name);
+            ends_here || is_claim(name) || (reads && is_override(name))
+        });
         join_cookies(headers);
         headers.insert(FORWARDED_FOR, caller.address.clone());
         let scheme = if self.options.is_tls { "https" } else { "http" };
@@ -82,8 +83,8 @@ impl Parts {
 
 /// Says who asks.
 pub(crate) fn identify(headers: &mut HeaderMap, key: &KeyFacts) {
-    headers.insert(USER_ID, text(&key.rights.user_id));
-    headers.insert(KEY_ID, text(&key.id.to_string()));
+    headers.insert(USER_ID, text(&*key.rights.user_id));
+    headers.insert(KEY_ID, text(key.id.to_string()));
     let mut scopes = String::new();
     for scope in &key.rights.scopes {
         if !scopes.is_empty() {
@@ -91,12 +92,12 @@ pub(crate) fn identify(headers: &mut HeaderMap, key: &KeyFacts) {
         }
         scopes.push_str(scope.as_str());
     }
-    headers.insert(SCOPES, text(&scopes));
+    headers.insert(SCOPES, text(scopes));
 }
 
 /// A header's value. What can't be one is left empty: better nobody than somebody else.
-pub(crate) fn text(text: &str) -> HeaderValue {
-    HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
+pub(crate) fn text(text: impl Into<String>) -> HeaderValue {
+    HeaderValue::try_from(text.into()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// HTTP/2 may send cookies in several lines, HTTP/1.1 may not (RFC 9113, section 8.2.3).
@@ -115,9 +116,10 @@ pub(crate) fn drop_between_neighbours(headers: &mut HeaderMap) {
     drop_those(headers, is_between_neighbours);
 }
 
-/// Drops what `Connection` names.
+/// Drops what `Connection` names. What it mostly says names nothing but what is dropped anyway.
 fn drop_named(headers: &mut HeaderMap) {
-    let values: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
+    let names_any = |value: &&HeaderValue| *value != "keep-alive" && *value != "close";
+    let values: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().filter(names_any).cloned().collect();
     for name in values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
         headers.remove(name.trim());
     }
@@ -127,7 +129,8 @@ fn drop_named(headers: &mut HeaderMap) {
 fn is_between_neighbours(name: &str) -> bool {
     matches!(
         name,
-        "connection"
+        "close"
+            | "connection"
             | "keep-alive"
             | "proxy-connection"
             | "proxy-authenticate"
@@ -151,7 +154,11 @@ fn is_claim(name: &str) -> bool {
 
 /// Drops what turns a request that reads into one that changes: it was judged as one that reads.
 pub(crate) fn drop_overrides(headers: &mut HeaderMap) {
-    drop_those(headers, |name| OVERRIDES.iter().any(|one| is_spelt(name, one)));
+    drop_those(headers, is_override);
+}
+
+fn is_override(name: &str) -> bool {
+    OVERRIDES.iter().any(|one| is_spelt(name, one))
 }
 
 /// Whether a name is this one, with `_` for `-` or without.

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use hokusai_client::{Client, Denial, HourlyQuota, KnownKey, Served, Verifier};
@@ -11,6 +10,7 @@ use hokusai_http::{Exposition, Listener, Origin, Peer, RequestId, Workers, origi
 use http::request::Parts as Head;
 use http::{HeaderValue, Method, Request, Response, Uri};
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use ipnet::IpNet;
 
 use crate::body::{AnswerBody, Upload};
@@ -100,28 +100,32 @@ impl Gateway {
         Self(Arc::new(Parts { routes, verifier, options, exposition, catalogue, name, via, elsewhere }))
     }
 
-    /// Answers a request.
-    async fn answer(
+    /// Answers a request. What waits is small: each request is moved with it.
+    fn answer(
         self,
         request: Request<Incoming>,
         peer: Peer,
         address: HeaderValue,
-    ) -> Result<Response<AnswerBody>, Infallible> {
-        let gateway = &*self.0;
-        let origin = origin(peer, request.headers(), &gateway.options.trusted_proxies);
+    ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + Send + 'static {
+        let origin = origin(peer, request.headers(), &self.0.options.trusted_proxies);
         let address = if origin.client == peer.0.to_canonical() { address } else { said(origin.client) };
         let id = RequestId::of(request.headers());
         let caller = Caller { id, origin, address, started: clock::now() };
-        let (mut head, body) = request.into_parts();
-        let (method, uri) = (head.method.clone(), std::mem::take(&mut head.uri));
+        let (head, body) = request.into_parts();
+        let mut head = Box::new(head);
+        let uri = std::mem::take(&mut head.uri);
         receive::name_host(&mut head, &uri);
-        let mut exchange = Exchange { gateway, method, caller, seen: Seen::default(), status: CALLER_GONE };
-        let response = match gateway.pass((head, body), &uri, &exchange.caller, &mut exchange.seen).await {
-            Ok(response) => response,
-            Err(denial) => gateway.denied(denial, exchange.seen.place.as_ref(), uri.path()),
-        };
-        exchange.status = response.status().as_u16();
-        Ok(answer::finish(response, &exchange.caller, &exchange.seen, gateway.options.is_tls))
+        let (method, seen) = (head.method.clone(), Seen::default());
+        let mut exchange = Exchange { gateway: self.0, method, caller, seen, status: CALLER_GONE };
+        async move {
+            let Exchange { gateway, caller, seen, status, .. } = &mut exchange;
+            let response = match gateway.pass(head, body, &uri, caller, seen).await {
+                Ok(response) => response,
+                Err(denial) => gateway.denied(denial, seen.place.as_ref(), uri.path()),
+            };
+            *status = response.status().as_u16();
+            Ok(answer::finish(response, caller, seen, gateway.options.is_tls))
+        }
     }
 }
 
@@ -129,24 +133,25 @@ impl Parts {
     /// The phases in their order. Whoever does not pass one is told why.
     async fn pass(
         &self,
-        (mut parts, body): (Head, Incoming),
+        mut head: Box<Head>,
+        body: Incoming,
         uri: &Uri,
         caller: &Caller,
         seen: &mut Seen,
     ) -> Result<Response<AnswerBody>, Denial> {
-        let path = receive::well_formed(&parts, uri, self)?;
-        if let Some(answer) = own::answer(&parts, &path, caller, self) {
+        let path = receive::well_formed(&head, uri, self)?;
+        if let Some(answer) = own::answer(&head, &path, caller, self) {
             return answer;
         }
-        let place = self.place(&parts.method, &path)?;
+        let place = self.place(&head.method, &path)?;
         let place = seen.place.insert(place).clone();
-        receive::fits(&parts, self.limits(&place))?;
-        let (key, query) = credential::take(&mut parts.headers, uri.query())?;
+        receive::fits(&head, self.limits(&place))?;
+        let (key, query) = credential::take(&mut head.headers, uri.query())?;
         seen.key_in_query = query.had_key;
         if let Place::Route(route) = &place {
             route.accepts(&key)?;
         }
-        let (key, quota) = self.verify(&key, &place, place.demand(&parts.method), caller).await?;
+        let (key, quota) = self.verify(&key, &place, place.demand(&head.method), caller).await?;
         let key = &seen.admitted.insert((key, quota)).0;
         // What most requests don't need lies elsewhere: each is moved the less.
         match &place {
@@ -156,11 +161,11 @@ impl Parts {
             }
             Place::Route(route) => {
                 let body = Upload::of(body, route.limits);
-                self.forward((parts, body), (&path, query.rest.as_deref()), route, caller, key).await
+                self.forward(head, body, (&path, query.rest.as_deref()), route, caller, key).await
             }
             Place::Mlflow(call) => {
-                let body = Box::pin(call.body(&mut parts.headers, body)).await?;
-                self.forward((parts, body), (&path, query.rest.as_deref()), &call.mount, caller, key).await
+                let body = Box::pin(call.body(&mut head.headers, body)).await?;
+                self.forward(head, body, (&path, query.rest.as_deref()), &call.mount, caller, key).await
             }
         }
     }
@@ -207,15 +212,15 @@ impl Parts {
 
 /// A request and what became of it. At its end it is counted, logged without anything that could be a secret,
 /// and reported as usage if its key was admitted; also if its caller goes before the answer is there.
-struct Exchange<'a> {
-    gateway: &'a Parts,
+struct Exchange {
+    gateway: Arc<Parts>,
     method: Method,
     caller: Caller,
     seen: Seen,
     status: u16,
 }
 
-impl Drop for Exchange<'_> {
+impl Drop for Exchange {
     fn drop(&mut self) {
         let (took, place) = (self.caller.started.elapsed(), self.seen.place.as_ref());
         self.gateway.traffic(place).count(self.status, took);
@@ -247,33 +252,15 @@ impl Drop for Exchange<'_> {
 /// Answers requests until `stop`, then finishes what is in flight.
 pub async fn serve(listener: Listener, workers: Workers, gateway: Gateway, stop: impl Future<Output = ()>) {
     let connection = move |peer: Peer| {
-        let address = said(peer.0.to_canonical());
-        Connection { gateway: gateway.clone(), peer, address }
+        let (gateway, address) = (gateway.clone(), said(peer.0.to_canonical()));
+        service_fn(move |request| gateway.clone().answer(request, peer, address.clone()))
     };
     listener.serve(workers, connection, stop).await;
 }
 
 /// An address, as headers and logs say it.
 fn said(address: IpAddr) -> HeaderValue {
-    forward::text(&address.to_string())
-}
-
-/// The gateway for the requests of one peer.
-#[derive(Clone)]
-struct Connection {
-    gateway: Gateway,
-    peer: Peer,
-    address: HeaderValue,
-}
-
-impl hyper::service::Service<Request<Incoming>> for Connection {
-    type Response = Response<AnswerBody>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        Box::pin(self.gateway.clone().answer(request, self.peer, self.address.clone()))
-    }
+    forward::text(address.to_string())
 }
 
 impl std::fmt::Debug for Gateway {

@@ -9,6 +9,7 @@
 mod alarm;
 mod answer;
 mod authorise;
+mod bell;
 mod body;
 mod clock;
 mod config;

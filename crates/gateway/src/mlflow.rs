@@ -123,7 +123,7 @@ impl Mlflow {
         request.headers_mut().insert(HOST, upstream.host_header());
         let Some(target) = upstream.target("/health", None) else { return false };
         *request.uri_mut() = Uri::from(target);
-        upstream.send(request, None).await.is_ok_and(|(response, _)| response.status().is_success())
+        upstream.send(Box::new(request), None).await.is_ok_and(|(response, _)| response.status().is_success())
     }
 
     /// Below which prefix a path is, whatever its case. `None`: it does not belong to MLflow.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hokusai_http::worker;
@@ -72,7 +72,7 @@ struct Idle {
 
 /// A connection that is in use. It goes back once the answer was read to its end, and is closed if it never
 /// was.
-pub(crate) struct Lease(Option<Leased>);
+pub(crate) struct Lease(Option<Box<Leased>>);
 
 struct Leased {
     connection: Connection,
@@ -144,7 +144,7 @@ impl Upstream {
     /// an [`AnswerBody`](crate::body::AnswerBody).
     pub(crate) async fn send(
         self: &Arc<Self>,
-        mut request: Request<Upload>,
+        mut request: Box<Request<Upload>>,
         patience: Option<Duration>,
     ) -> Result<(Response<Incoming>, Lease), SendError> {
         let place = self.place().await?;
@@ -159,10 +159,10 @@ impl Upstream {
                 Ok(response) => {
                     let upstream = self.clone();
                     let leased = Leased { connection, shelf, upstream, upload: None, _place: place };
-                    return Ok((response, Lease(Some(leased))));
+                    return Ok((response, Lease(Some(Box::new(leased)))));
                 }
                 Err(NoAnswer::Late) => return Err(SendError::Late),
-                Err(NoAnswer::Unsent(unsent, _)) if !is_new => request = *unsent,
+                Err(NoAnswer::Unsent(unsent, _)) if !is_new => request = unsent,
                 Err(NoAnswer::Unsent(_, cause) | NoAnswer::Broken(cause)) => {
                     return Err(SendError::Broken(cause));
                 }
@@ -189,7 +189,7 @@ impl Upstream {
                 if since.elapsed() >= self.options.keep_alive {
                     // The others are older.
                     self.idle(shelf).clear();
-                } else if timeout(READY_WITHIN, connection.is_ready()).await == Ok(true) {
+                } else if connection.is_ready(READY_WITHIN).await {
                     return Some((connection, shelf));
                 }
             }
@@ -281,17 +281,23 @@ impl Lease {
         }
     }
 
-    /// Moves what is on its way.
-    pub(crate) fn turn(&mut self, cx: &mut Context<'_>) {
-        if let Some(leased) = &mut self.0 {
-            leased.connection.turn(cx);
+    /// Polls what waits for a part of the answer.
+    pub(crate) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut part: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        match &mut self.0 {
+            Some(leased) => leased.connection.poll(cx, part),
+            None => part(cx),
         }
     }
 
     /// The answer was read to its end: the connection may serve another request, unless the rest of the last
     /// one is still on its way.
     pub(crate) fn give_back(&mut self) {
-        let Some(Leased { connection, shelf, upstream, upload, .. }) = self.0.take() else { return };
+        let Some(leased) = self.0.take() else { return };
+        let Leased { connection, shelf, upstream, upload, .. } = *leased;
         match upload.filter(|(upload, _)| !upload.is_over()) {
             Some((upload, idle)) => connection.finish(upload, idle),
             None if connection.is_closed() => {}

@@ -1,13 +1,19 @@
 //! A request and the answer to it, from the first byte to the last.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
 use tokio::time::sleep;
+
+/// How often a connection is looked at while it may be idle.
+const LOOKS: u32 = 4;
 
 /// The exchanges of one connection.
 #[derive(Debug, Default)]
@@ -19,34 +25,66 @@ pub(crate) struct Exchanges {
 }
 
 impl Exchanges {
-    /// Waits until none was in flight for `pause`. A client that only keeps its connection alive holds a place.
+    /// Waits until none was in flight for `pause`, or up to a quarter longer. A client that only keeps its connection
+    /// alive, or never ends a request's head, holds a place.
     pub(crate) async fn cease(&self, pause: Duration) {
-        loop {
-            let before = self.events.load(Ordering::Relaxed);
-            sleep(pause).await;
-            if self.open.load(Ordering::Relaxed) == 0 && self.events.load(Ordering::Relaxed) == before {
-                return;
-            }
+        let (mut before, mut quiet) = (self.events.load(Ordering::Relaxed), 0);
+        while quiet < LOOKS {
+            sleep(pause / LOOKS).await;
+            let now = self.events.load(Ordering::Relaxed);
+            let is_quiet = self.open.load(Ordering::Relaxed) == 0 && now == before;
+            quiet = if is_quiet { quiet + 1 } else { 0 };
+            before = now;
         }
     }
 }
 
 /// An exchange that is in flight.
 #[derive(Debug)]
-pub(crate) struct Exchange(Arc<Exchanges>);
+struct Exchange(Arc<Exchanges>);
+
+pin_project! {
+    /// The answer to a request, on its way. The connection keeps room for it, so that no request asks for any.
+    pub(crate) struct Answering<F> {
+        #[pin]
+        answering: F,
+        exchange: Option<Exchange>,
+    }
+}
 
 /// The body of an answer. With its last byte the exchange ends.
 #[derive(Debug)]
 pub(crate) struct Answer<B> {
-    pub(crate) body: B,
-    pub(crate) _exchange: Exchange,
+    body: B,
+    _exchange: Option<Exchange>,
 }
 
 impl Exchange {
-    pub(crate) fn begin(all: &Arc<Exchanges>) -> Self {
+    fn begin(all: &Arc<Exchanges>) -> Self {
         all.open.fetch_add(1, Ordering::Relaxed);
         all.events.fetch_add(1, Ordering::Relaxed);
         Self(all.clone())
+    }
+}
+
+impl<F> Answering<F> {
+    /// What answers a request of a connection with these exchanges.
+    pub(crate) fn of(answering: F, all: &Arc<Exchanges>) -> Self {
+        Self { answering, exchange: Some(Exchange::begin(all)) }
+    }
+}
+
+impl<F, B, E> Future for Answering<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<Answer<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answered = ready!(this.answering.poll(cx));
+        let exchange = this.exchange.take();
+        Poll::Ready(answered.map(|answer| answer.map(|body| Answer { body, _exchange: exchange })))
     }
 }
 

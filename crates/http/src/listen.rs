@@ -9,7 +9,6 @@ use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use crate::address::Peer;
-use crate::exchange::{Answer, Exchange, Exchanges};
+use crate::exchange::{Answer, Answering, Exchanges};
 use crate::tls::Tls;
 use crate::workers::{Counted, Workers};
 
@@ -39,8 +38,8 @@ pub struct ListenOptions {
     pub max_connections: usize,
     /// How long a connection may take to send its first byte, and to shake hands.
     pub first_byte: Duration,
-    /// How long a request's headers may take, how long a connection may stay idle, and how long a client
-    /// may take nothing of an answer.
+    /// How long a client may take nothing of an answer. A connection may stay idle for this and up to a quarter more,
+    /// and for as long again once it is to end: so long may a request's headers take.
     pub headers: Duration,
     /// How long to wait at the end for what is in flight.
     pub drain: Duration,
@@ -69,7 +68,7 @@ pub struct Listener {
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What answers the requests of a connection.
-pub trait Answering<B>:
+pub trait Answers<B>:
     Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
     + Clone
     + Send
@@ -78,7 +77,7 @@ pub trait Answering<B>:
 {
 }
 
-impl<S, B> Answering<B> for S where
+impl<S, B> Answers<B> for S where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
         + Clone
         + Send
@@ -120,7 +119,7 @@ impl Listener {
         service_for: impl Fn(Peer) -> S,
         stop: impl Future<Output = ()>,
     ) where
-        S: Answering<B>,
+        S: Answers<B>,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
     {
         let (stopping, is_stopping) = watch::channel(false);
@@ -180,7 +179,7 @@ async fn serve_connection<S, B>(
     _holds: (OwnedSemaphorePermit, Counted),
     shared: Shared,
 ) where
-    S: Answering<B>,
+    S: Answers<B>,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let open = metrics::gauge!("hokusai_connections_open");
@@ -196,7 +195,7 @@ async fn serve_connection<S, B>(
 /// Serves one connection, and says in a word what became of it.
 async fn speak<S, B>(stream: TcpStream, requests: Requests<S, B>, shared: &Shared) -> &'static str
 where
-    S: Answering<B>,
+    S: Answers<B>,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     // Answers are small and written at once; waiting to fill a segment only delays them.
@@ -229,11 +228,13 @@ async fn http1<S, B>(
     shared: &Shared,
 ) -> &'static str
 where
-    S: Answering<B>,
+    S: Answers<B>,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
+    // How long a request's head may take is seen to by whoever drives the connection: hyper sets and drops a timer
+    // for each.
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(shared.options.headers).max_buf_size(64 * 1024);
+    builder.header_read_timeout(None).max_buf_size(64 * 1024);
     let exchanges = requests.exchanges.clone();
     drive(builder.serve_connection(TokioIo::new(stream), requests), &exchanges, shared).await
 }
@@ -244,7 +245,7 @@ async fn http2<S, B>(
     shared: &Shared,
 ) -> &'static str
 where
-    S: Answering<B>,
+    S: Answers<B>,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -262,7 +263,9 @@ where
 /// what is in flight is finished, and then the connection ends, too.
 async fn drive(connection: impl GracefulConnection, exchanges: &Exchanges, shared: &Shared) -> &'static str {
     tokio::pin!(connection);
+    // What has come is read before it is looked at whether anything did.
     let ended = tokio::select! {
+        biased;
         ended = &mut connection => Ok(ended),
         () = stopped(shared) => {
             connection.as_mut().graceful_shutdown();
@@ -270,13 +273,18 @@ async fn drive(connection: impl GracefulConnection, exchanges: &Exchanges, share
         }
         () = exchanges.cease(shared.options.headers) => {
             connection.as_mut().graceful_shutdown();
-            timeout(shared.options.headers, connection).await
+            tokio::select! {
+                biased;
+                ended = connection => Ok(ended),
+                // A request may just have begun, or the last answer's rest be on its way.
+                () = exchanges.cease(shared.options.headers) => Err(()),
+            }
         }
     };
     match ended {
         Ok(Ok(_)) => "served",
         Ok(Err(_)) => "broken",
-        Err(_) => "cut",
+        Err(()) => "cut",
     }
 }
 
@@ -298,18 +306,13 @@ impl<S, B> Requests<S, B> {
     }
 }
 
-impl<S, B> Service<Request<Incoming>> for Requests<S, B>
-where
-    S: Answering<B>,
-    B: Send + 'static,
-{
+impl<S: Answers<B>, B> Service<Request<Incoming>> for Requests<S, B> {
     type Response = Response<Answer<B>>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = Answering<S::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (exchange, answered) = (Exchange::begin(&self.exchanges), self.service.call(request));
-        Box::pin(async move { Ok(answered.await?.map(|body| Answer { body, _exchange: exchange })) })
+        Answering::of(self.service.call(request), &self.exchanges)
     }
 }
 
@@ -352,5 +355,36 @@ mod tests {
         assert_eq!(timeout(LONG, client.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
         stop.send(()).unwrap();
         serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_ends_the_connection() {
+        let options = ListenOptions { headers: LONG / 7, first_byte: LONG / 7, ..ListenOptions::default() };
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None, options).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let at_once = service_fn(|_| async { Ok(Response::new(String::new())) });
+        let serving = tokio::spawn(listener.serve(Workers::here(), move |_| at_once, std::future::pending()));
+        for before in ["", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(before.as_bytes()).await.unwrap();
+            let (mut heard, mut speaking) = client.split();
+            let dribble = async {
+                speaking.write_all(b"GET / HTTP/1.1\r\n").await?;
+                loop {
+                    speaking.write_all(b"X: y\r\n").await?;
+                    sleep(LONG / 70).await;
+                }
+            };
+            let mut said = Vec::new();
+            let ended = timeout(Duration::from_secs(20), async {
+                tokio::select! {
+                    broken = dribble => broken,
+                    end = heard.read_to_end(&mut said) => end.map(drop),
+                }
+            });
+            // That the client is told of it in one way or the other is up to the system.
+            let _ = ended.await.expect("the connection ends");
+        }
+        serving.abort();
     }
 }

@@ -1,18 +1,24 @@
 //! Log lines for people. There is one for each request that a gateway answers, so these are written without
 //! detours; all others are the library's.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use hokusai_gateway::ACCESS;
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::clock;
+
 /// Lines as the library writes them.
 pub(super) struct Lines(Format<Full>);
+
+/// About how long a line is, in bytes.
+const USUAL: usize = 320;
 
 impl Lines {
     pub(super) fn new() -> Self {
@@ -28,57 +34,68 @@ where
     fn format_event(
         &self,
         ctx: &FmtContext<'_, S, N>,
-        mut line: Writer<'_>,
+        mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
         let about = event.metadata();
-        if about.target() != ACCESS || *about.level() != Level::INFO || line.has_ansi_escapes() {
-            return self.0.format_event(ctx, line, event);
+        if about.target() != ACCESS || *about.level() != Level::INFO || writer.has_ansi_escapes() {
+            return self.0.format_event(ctx, writer, event);
         }
-        SystemTime.format_time(&mut line)?;
-        line.write_str("  INFO ")?;
-        line.write_str(ACCESS)?;
-        line.write_char(':')?;
-        let mut fields = Fields { line, written: Ok(()) };
-        event.record(&mut fields);
-        fields.written?;
-        fields.line.write_char('\n')
+        let mut line = Line::beginning(clock::now());
+        event.record(&mut line);
+        line.written?;
+        line.text.push('\n');
+        writer.write_str(&line.text)
     }
 }
 
-/// Writes fields one after the other, until one can't be written.
-struct Fields<'a> {
-    line: Writer<'a>,
+/// A line, to which fields are added one after the other, until one can't be written.
+struct Line {
+    text: String,
     written: fmt::Result,
 }
 
-impl Fields<'_> {
-    fn write_all(&mut self, parts: [&str; 5]) {
-        let Self { line, written } = self;
-        if written.is_ok() {
-            *written = parts.into_iter().try_for_each(|part| line.write_str(part));
+impl Line {
+    fn beginning(now: Timestamp) -> Self {
+        const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+        let mut text = String::with_capacity(USUAL);
+        let written = PRINTER.print_timestamp(&now, &mut text).map_err(|_| fmt::Error);
+        for part in ["  INFO ", ACCESS, ":"] {
+            text.push_str(part);
+        }
+        Self { text, written }
+    }
+
+    fn name(&mut self, field: &Field) {
+        for part in [" ", field.name(), "="] {
+            self.text.push_str(part);
         }
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
         let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-        if value.bytes().all(is_plain) {
-            self.write_all([" ", field.name(), "=\"", value, "\""]);
-        } else {
-            self.record_debug(field, &value);
+        if !value.bytes().all(is_plain) {
+            return self.record_debug(field, &value);
+        }
+        self.name(field);
+        for part in ["\"", value, "\""] {
+            self.text.push_str(part);
         }
     }
 
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.name(field);
+        self.text.push_str(itoa::Buffer::new().format(value));
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let Self { line, written } = self;
-        if written.is_ok() {
-            *written = match field.name() {
-                "message" => write!(line, " {value:?}"),
-                name => write!(line, " {name}={value:?}"),
-            };
+        match field.name() {
+            "message" => self.text.push(' '),
+            _ => self.name(field),
         }
+        self.written = self.written.and_then(|()| write!(self.text, "{value:?}"));
     }
 }
 
@@ -110,6 +127,19 @@ mod tests {
         drop(logs);
         let text = written.take().concat();
         text.lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
+    }
+
+    #[test]
+    fn the_time_is_as_the_library_writes_it() {
+        for (nanos, expected) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (1_709_210_096_000_001_000, "2024-02-29T12:34:56.000001Z"),
+            (1_709_210_096_120_000_000, "2024-02-29T12:34:56.120000Z"),
+            (1_709_210_096_999_999_999, "2024-02-29T12:34:56.999999Z"),
+        ] {
+            let line = Line::beginning(Timestamp::from_nanosecond(nanos).unwrap());
+            assert_eq!(line.text, format!("{expected}  INFO {ACCESS}:"));
+        }
     }
 
     #[test]

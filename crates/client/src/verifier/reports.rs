@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use super::journal::JournalError;
 use super::metrics::ReportMetrics;
-use super::shelf::{Read, Shelf, line};
+use super::shelf::{Read, Shelf, add_line};
 use crate::clock::lock;
 use crate::error::Error;
 
@@ -129,7 +129,7 @@ impl Reports {
         if buffer.notes.is_empty() {
             return;
         }
-        let dropped = shelf.put(buffer.lines(self.maker).as_bytes());
+        let dropped = shelf.put(&buffer.lines(self.maker));
         drop(shelf);
         self.no_room(dropped);
         self.put.notify_one();
@@ -221,21 +221,21 @@ impl Buffer {
     }
 
     /// A line for the shelf of each.
-    fn lines(&self, maker: HolderId) -> String {
-        let mut lines = String::new();
+    fn lines(&self, maker: HolderId) -> Vec<u8> {
+        let (maker, mut lines) = (maker.to_string(), Vec::new());
         let mut texts = &*self.texts;
         for note in &self.notes {
             let (service_id, rest) = texts.split_at(note.service_length);
             let (endpoint, rest) = rest.split_at(note.endpoint_length);
             texts = rest;
-            lines += &line(&note.record(service_id, endpoint, maker));
+            add_line(&mut lines, &note.record(service_id, endpoint, &maker));
         }
         lines
     }
 }
 
 impl Note {
-    fn record<'a>(&self, service_id: &'a str, endpoint: &'a str, maker: HolderId) -> Record<'a> {
+    fn record<'a>(&self, service_id: &'a str, endpoint: &'a str, maker: &'a str) -> Record<'a> {
         let longest = Duration::from_millis(MAX_RESPONSE_MS.unsigned_abs());
         let took = self.took.min(longest).as_micros() as f64;
         Record {
@@ -261,17 +261,18 @@ struct Record<'a> {
     status_code: u16,
     response_time_ms: f64,
     #[serde(serialize_with = "as_text")]
-    idempotency_key: Name,
+    idempotency_key: Name<'a>,
     occurred_at: String,
 }
 
 /// What tells a report from all others.
-struct Name {
-    maker: HolderId,
+struct Name<'a> {
+    /// What those of one process have in common.
+    maker: &'a str,
     number: u64,
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.maker, self.number)
     }
@@ -317,7 +318,7 @@ mod tests {
         ] {
             let mut buffer = Buffer::default();
             buffer.take(&served(endpoint, status, took), 1, Timestamp(0));
-            let lines = buffer.lines(MAKER.parse().unwrap());
+            let lines = String::from_utf8(buffer.lines(MAKER.parse().unwrap())).unwrap();
             let (_, record) = lines.split_once(' ').unwrap();
             let record: UsageRecord = serde_json::from_str(record).unwrap();
             let form = (&*record.endpoint, record.status_code, record.response_time_ms);

@@ -64,10 +64,15 @@ pub(crate) struct Read {
     pub(crate) bytes: u64,
 }
 
-/// The line of a record, in the form of a [`UsageRecord`].
-pub(crate) fn line(record: &impl Serialize) -> String {
-    let json = serde_json::to_string(record).expect("texts and numbers can be written as JSON");
-    format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
+/// Adds the line of a record, in the form of a [`UsageRecord`].
+pub(crate) fn add_line(lines: &mut Vec<u8>, record: &impl Serialize) {
+    let checksum = lines.len()..lines.len() + 8;
+    lines.extend_from_slice(b"00000000 ");
+    let json = lines.len();
+    serde_json::to_writer(&mut *lines, record).expect("texts and numbers can be written as JSON");
+    let hash = crc32fast::hash(&lines[json..]);
+    lines[checksum].copy_from_slice(format!("{hash:08x}").as_bytes());
+    lines.push(b'\n');
 }
 
 fn read_line(line: &[u8]) -> Option<Written> {
@@ -297,6 +302,12 @@ mod tests {
 
     fn record(name: &str) -> UsageRecord {
         UsageRecord { endpoint: name.into(), idempotency_key: Some(name.into()), ..UsageRecord::default() }
+    }
+
+    fn line(record: &UsageRecord) -> String {
+        let mut lines = Vec::new();
+        add_line(&mut lines, record);
+        String::from_utf8(lines).unwrap()
     }
 
     fn names(read: &Read) -> Vec<String> {

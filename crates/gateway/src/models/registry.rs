@@ -236,7 +236,7 @@ impl Registry {
         *request.headers_mut() = headers;
         let exchange = async {
             let _turn = self.turns.acquire().await.expect("nobody closes it");
-            let sent = self.upstream.send(request, None).await;
+            let sent = self.upstream.send(Box::new(request), None).await;
             let (response, lease) = sent.map_err(|fault| failed(&fault, "/v1/models"))?;
             let status = response.status();
             let body = AnswerBody::streamed(response.into_body(), self.patience, lease);
