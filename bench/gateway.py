@@ -41,6 +41,8 @@ daemon off; user root; worker_processes 1; error_log {folder}/error.log; pid {fo
 events {{ worker_connections 1024; }}
 http {{
     access_log off; keepalive_requests 1000000000; client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxied; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
     client_max_body_size 1g; client_body_buffer_size 1m;
     server {{ listen 127.0.0.1:{port}; {answers} }}
 }}
@@ -51,7 +53,8 @@ daemon off; user root; worker_processes 1; error_log {folder}/error.log; pid {fo
 events {{ worker_connections 1024; }}
 http {{
     access_log {folder}/access.log; keepalive_requests 1000000000; client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxied; client_max_body_size 1g;
+    proxy_temp_path {folder}/proxied; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi; client_max_body_size 1g;
     upstream behind {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000000; }}
     server {{
         listen 127.0.0.1:{port};
@@ -90,8 +93,11 @@ end
 @contextmanager
 def process(command: list[str], log: Path, port: int) -> Iterator[int]:
     """Runs a program until it is no longer needed; gives its id once it listens."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("HOKUSAI_")}
+    # Debian has nginx where only root looks.
+    own["PATH"] = own.get("PATH", "") + ":/usr/sbin"
     with log.open("wb") as output:
-        child = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        child = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=own)
     try:
         for _ in range(200):
             if child.poll() is not None:
@@ -105,6 +111,14 @@ def process(command: list[str], log: Path, port: int) -> Iterator[int]:
     finally:
         child.terminate()
         child.wait()
+
+
+def wait_for(path: Path) -> None:
+    for _ in range(200):
+        if path.exists():
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"there is no {path}")
 
 
 def nginx(folder: Path, text: str, *, port: int, **values: object) -> AbstractContextManager[int]:
@@ -172,8 +186,7 @@ def main() -> None:
                "--gateway-listen", f"127.0.0.1:{ports['unused']}"]
         stack.enter_context(process(dev, folder / "service.log", ports["service"]))
         # It listens a moment before all is there.
-        while not (home / "api-key").exists():
-            time.sleep(0.05)
+        wait_for(home / "api-key")
         token = (home / "admin-token").read_text().strip()
         config = folder / "hokusai.toml"
         config.write_text(ROUTES.format(upstream=ports["upstream"]))

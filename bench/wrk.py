@@ -15,9 +15,11 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def load(port: int, script: Path, seconds: int, connections: int) -> tuple[int, float]:
+def load(
+    port: int, script: Path, seconds: int, connections: int, scheme: str = "http"
+) -> tuple[int, float]:
     """How many requests were answered, and how many a second; all have to be answered well."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), f"{scheme}://127.0.0.1:{port}"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise SystemExit(said)
