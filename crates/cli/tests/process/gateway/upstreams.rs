@@ -44,7 +44,8 @@ fn an_upstream_that_is_down_is_said_to_be() {
     assert_eq!(get(&front, &key).header("x-ratelimit-remaining").as_deref(), Some("99998"));
 }
 
-/// What an upstream may do, and what it then says.
+/// What an upstream may do, and what it then says. A connection that can be kept is said to be closed: whoever takes
+/// it for the next request may do so just before it is seen to have ended.
 const SAYINGS: [(&str, &str); 13] = [
     ("no-answer", ""),
     ("no-number", "HTTP/1.1 abc\r\n\r\n"),
@@ -57,7 +58,8 @@ const SAYINGS: [(&str, &str); 13] = [
     ("no-last-chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"),
     (
         "both-lengths",
-        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n\
+         5\r\nhello\r\n0\r\n\r\n",
     ),
     ("no-length", "HTTP/1.0 200 OK\r\n\r\nhello"),
     (
