@@ -162,6 +162,30 @@ def create_keys(service: int, token: str) -> list[str]:
     return keys
 
 
+@contextmanager
+def service(program: str, home: Path, port: int) -> Iterator[str]:
+    """Runs the service; gives its operator's token."""
+    dev = [program, "dev", "--dir", str(home), "--listen", f"127.0.0.1:{port}",
+           "--gateway-listen", f"127.0.0.1:{free_port()}"]
+    with process(dev, home.with_suffix(".log"), port):
+        # It listens a moment before all is there.
+        wait_for(home / "api-key")
+        yield (home / "admin-token").read_text().strip()
+
+
+def gateway(
+    program: str, folder: Path, home: Path, *options: str, port: int, service: int, upstream: int
+) -> AbstractContextManager[int]:
+    """Runs a gateway with a folder of its own, between the service, whose home that is, and an upstream."""
+    folder.mkdir()
+    config = folder / "hokusai.toml"
+    config.write_text(ROUTES.format(upstream=upstream))
+    command = [program, "gateway", "--config", str(config), "--listen", f"127.0.0.1:{port}",
+               "--auth-service", f"http://127.0.0.1:{service}", "--journal", str(folder / "journal"),
+               "--service-token-file", str(home / "service-token"), *options]
+    return process(command, folder / "log", port)
+
+
 def spent(pid: int, port: int, script: Path, seconds: int) -> float:
     """Microseconds of processor time for each request of one turn."""
     before = processor_time(pid)
@@ -177,23 +201,16 @@ def main() -> None:
     args = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ports = {name: free_port() for name in ("upstream", "nginx", "service", "unused", "gateway")}
+        ports = {name: free_port() for name in ("upstream", "nginx", "service", "gateway")}
         stack.enter_context(nginx(folder / "upstream", UPSTREAM, port=ports["upstream"], answers=answers()))
         plain = nginx(folder / "nginx", PROXY, port=ports["nginx"], upstream=ports["upstream"])
         pids = {"nginx": stack.enter_context(plain)}
         home = folder / "home"
-        dev = [args.program, "dev", "--dir", str(home), "--listen", f"127.0.0.1:{ports['service']}",
-               "--gateway-listen", f"127.0.0.1:{ports['unused']}"]
-        stack.enter_context(process(dev, folder / "service.log", ports["service"]))
-        # It listens a moment before all is there.
-        wait_for(home / "api-key")
-        token = (home / "admin-token").read_text().strip()
-        config = folder / "hokusai.toml"
-        config.write_text(ROUTES.format(upstream=ports["upstream"]))
-        gateway = [args.program, "gateway", "--config", str(config), "--listen", f"127.0.0.1:{ports['gateway']}",
-                   "--auth-service", f"http://127.0.0.1:{ports['service']}", "--journal", str(folder / "journal"),
-                   "--service-token-file", str(home / "service-token")]
-        pids["gateway"] = stack.enter_context(process(gateway, folder / "gateway.log", ports["gateway"]))
+        token = stack.enter_context(service(args.program, home, ports["service"]))
+        pids["gateway"] = stack.enter_context(
+            gateway(args.program, folder / "gateway", home,
+                    port=ports["gateway"], service=ports["service"], upstream=ports["upstream"])
+        )
         keys = ", ".join(f'"{key}"' for key in create_keys(ports["service"], token))
         print(f"{'':14} {'processor time of a request':>36}    efficiency next to nginx")
         for shape, (body, answer) in SHAPES.items():

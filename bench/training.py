@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from gateway import CONNECTIONS, REQUESTS, ROUTES, SHAPES, UPSTREAM, answers, create_keys, nginx, process, wait_for
+from gateway import CONNECTIONS, REQUESTS, SHAPES, UPSTREAM, answers, create_keys, gateway, nginx, service
 from wrk import free_port, load
 
 CERTIFICATE = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
@@ -50,39 +50,32 @@ def main() -> None:
     args = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        upstream, service = free_port(), free_port()
+        upstream, api = free_port(), free_port()
         stack.enter_context(nginx(folder / "upstream", UPSTREAM, port=upstream, answers=answers()))
         home = folder / "home"
-        dev = [args.program, "dev", "--dir", str(home), "--listen", f"127.0.0.1:{service}",
-               "--gateway-listen", f"127.0.0.1:{free_port()}"]
-        stack.enter_context(process(dev, folder / "service.log", service))
-        # It listens a moment before all is there.
-        wait_for(home / "api-key")
-        token = (home / "admin-token").read_text().strip()
-        keys = create_keys(service, token)
+        token = stack.enter_context(service(args.program, home, api))
+        keys = create_keys(api, token)
         quoted = ", ".join(f'"{key}"' for key in keys)
         script = folder / "requests.lua"
 
         operator = {"Authorization": f"Bearer {token}"}
-        listed = Request(f"http://127.0.0.1:{service}/api/v1/keys?limit=1", headers=operator)
+        listed = Request(f"http://127.0.0.1:{api}/api/v1/keys?limit=1", headers=operator)
         with urlopen(listed) as answer:
             key_id = json.load(answer)[0]["key_id"]
         usage = {"records": [USAGE | {"key_id": key_id}] * 20}
         validation = json.dumps(VALIDATION)
         script.write_text(SERVICE.format(keys=quoted, validation=validation, token=token, usage=json.dumps(usage)))
-        print("the service", load(service, script, args.seconds, CONNECTIONS), flush=True)
+        print("the service", load(api, script, args.seconds, CONNECTIONS), flush=True)
 
         certificate, key = folder / "tls.crt", folder / "tls.key"
         subprocess.run([*CERTIFICATE, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-        config = folder / "hokusai.toml"
-        config.write_text(ROUTES.format(upstream=upstream))
-        tls = ["--tls-certificate", str(certificate), "--tls-key", str(key), "--log-format", "json"]
-        for scheme, options in (("http", []), ("https", tls)):
-            port, journal = free_port(), folder / f"journal-{scheme}"
-            gateway = [args.program, "gateway", "--config", str(config), "--listen", f"127.0.0.1:{port}",
-                       "--auth-service", f"http://127.0.0.1:{service}", "--journal", str(journal),
-                       "--service-token-file", str(home / "service-token"), *options]
-            stack.enter_context(process(gateway, folder / f"gateway-{scheme}.log", port))
+        tls = ("--tls-certificate", str(certificate), "--tls-key", str(key), "--log-format", "json")
+        for scheme, options in (("http", ()), ("https", tls)):
+            port = free_port()
+            stack.enter_context(
+                gateway(args.program, folder / f"gateway-{scheme}", home, *options,
+                        port=port, service=api, upstream=upstream)
+            )
             for shape, (body, answer) in SHAPES.items():
                 script.write_text(REQUESTS.format(keys=quoted, body=body, answer=answer))
                 print(scheme, shape, load(port, script, args.seconds, CONNECTIONS, scheme), flush=True)

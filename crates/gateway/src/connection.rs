@@ -26,13 +26,9 @@ const LONGEST_HEAD: usize = 64 * 1024;
 /// A connection. It is closed when it is dropped.
 pub(crate) struct Connection {
     sender: SendRequest<Upload>,
-    /// What reads and writes, if that is whoever uses the connection: no other task has to be woken for a
-    /// request. From the first upload on it is a task of its own: that goes on while the client takes nothing of
-    /// the answer.
-    driver: Option<Driver>,
-    /// That task.
+    driver: Driver,
+    /// What reads and writes once there was an upload.
     task: Option<Task>,
-    bell: Bell,
     /// For whoever waits until a request can be sent, and then for the head of the answer.
     alarm: Alarm,
 }
@@ -57,7 +53,31 @@ pub(crate) enum NoAnswer {
 }
 
 /// It is done when the connection has ended. Whoever uses the connection is told why.
-type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+type Moving = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+/// Lets whoever uses a connection read and write: no other task has to be woken for a request.
+struct Driver {
+    /// From the first upload on it is a task of its own: that goes on while the client takes nothing of the answer.
+    moving: Option<Moving>,
+    bell: Bell,
+}
+
+impl Driver {
+    /// Polls a part of an exchange; before, what can be read and written is.
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut part: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let Self { moving, bell } = self;
+        bell.poll(cx, |cx| {
+            if moving.as_mut().is_some_and(|moving| moving.as_mut().poll(cx).is_ready()) {
+                *moving = None;
+            }
+            part(cx)
+        })
+    }
+}
 
 impl Connection {
     /// Speaks HTTP/1.1 over a stream.
@@ -66,21 +86,16 @@ impl Connection {
     ) -> io::Result<Self> {
         let made = Builder::new().max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(stream)).await;
         let (sender, connection) = made.map_err(io::Error::other)?;
-        let driver: Driver = Box::pin(connection);
-        let (bell, alarm) = (Bell::default(), Alarm::default());
-        Ok(Self { sender, driver: Some(driver), task: None, bell, alarm })
+        let driver = Driver { moving: Some(Box::pin(connection)), bell: Bell::default() };
+        Ok(Self { sender, driver, task: None, alarm: Alarm::default() })
     }
 
     /// Waits for at most `patience` until a request can be sent; false if none can.
     pub(crate) async fn is_ready(&mut self, patience: Duration) -> bool {
-        let Self { sender, driver, bell, alarm, .. } = self;
+        let Self { sender, driver, alarm, .. } = self;
         let mut has_waited = false;
         poll_fn(|cx| {
-            let ready = bell.poll(cx, |cx| {
-                turn(driver, cx);
-                sender.poll_ready(cx)
-            });
-            if let Poll::Ready(ready) = ready {
+            if let Poll::Ready(ready) = driver.poll(cx, |cx| sender.poll_ready(cx)) {
                 return Poll::Ready(ready.is_ok());
             }
             if !std::mem::replace(&mut has_waited, true) {
@@ -99,11 +114,11 @@ impl Connection {
         request: Box<Request<Upload>>,
         patience: Option<Duration>,
     ) -> Result<Response<Incoming>, NoAnswer> {
-        let Self { sender, driver, task, bell, alarm } = self;
+        let Self { sender, driver, task, alarm } = self;
         if request.body().is_streamed()
-            && let Some(driver) = driver.take()
+            && let Some(moving) = driver.moving.take()
         {
-            *task = Some(Task(tokio::spawn(driver)));
+            *task = Some(Task(tokio::spawn(moving)));
         }
         match patience {
             Some(patience) => alarm.set(patience),
@@ -112,15 +127,9 @@ impl Connection {
         // Without the budget of tasks, which would have to wake this one. Nothing is sent before the first poll, so
         // that all it wakes hears the bell.
         let mut sending = pin!(unconstrained(async { sender.try_send_request(*request).await }));
-        poll_fn(|cx| {
-            let answered = bell.poll(cx, |cx| {
-                turn(driver, cx);
-                sending.as_mut().poll(cx)
-            });
-            match answered {
-                Poll::Ready(answered) => Poll::Ready(answered.map_err(NoAnswer::from)),
-                Poll::Pending => alarm.poll(cx).map(|()| Err(NoAnswer::Late)),
-            }
+        poll_fn(|cx| match driver.poll(cx, |cx| sending.as_mut().poll(cx)) {
+            Poll::Ready(answered) => Poll::Ready(answered.map_err(NoAnswer::from)),
+            Poll::Pending => alarm.poll(cx).map(|()| Err(NoAnswer::Late)),
         })
         .await
     }
@@ -129,13 +138,9 @@ impl Connection {
     pub(crate) fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut part: impl FnMut(&mut Context<'_>) -> Poll<T>,
+        part: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        let Self { driver, bell, .. } = self;
-        bell.poll(cx, |cx| {
-            turn(driver, cx);
-            part(cx)
-        })
+        self.driver.poll(cx, part)
     }
 
     /// Closes the connection once what a client still uploads has gone, or nothing of that moved for `idle`.
@@ -162,12 +167,5 @@ impl From<TrySendError<Request<Upload>>> for NoAnswer {
             Some(unsent) => Self::Unsent(Box::new(unsent), failure.into_error()),
             None => Self::Broken(failure.into_error()),
         }
-    }
-}
-
-/// Reads and writes what can be.
-fn turn(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
-    if driver.as_mut().is_some_and(|connection| connection.as_mut().poll(cx).is_ready()) {
-        *driver = None;
     }
 }
