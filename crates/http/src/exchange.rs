@@ -1,14 +1,18 @@
 //! A request and the answer to it, from the first byte to the last.
+//!
+//! By HTTP/1.1 a connection has one at a time, and a client that takes nothing of an answer is seen by the writes. By
+//! HTTP/2 it has many, of which the client says how much it takes: each waits for it alone.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
+use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 use tokio::time::sleep;
 
@@ -83,6 +87,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answered = ready!(this.answering.poll(cx));
+        Turn::comes(true);
         let exchange = this.exchange.take();
         Poll::Ready(answered.map(|answer| answer.map(|body| Answer { body, _exchange: exchange })))
     }
@@ -103,7 +108,9 @@ impl<B: Body + Unpin> Body for Answer<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        Turn::comes(polled.is_ready());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -112,5 +119,62 @@ impl<B: Body + Unpin> Body for Answer<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Runs the exchanges of a connection with HTTP/2. One of which the client takes nothing for `patience`, or for up to
+/// twice as long, ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Streams {
+    pub(crate) patience: Duration,
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let (turn, patience) = (Arc::<Turn>::default(), self.patience);
+        tokio::spawn(TURN.scope(turn.clone(), async move {
+            tokio::select! {
+                () = stream => {}
+                () = turn.is_missed(patience) => {}
+            }
+        }));
+    }
+}
+
+tokio::task_local! {
+    static TURN: Arc<Turn>;
+}
+
+/// Who has to do something for an answer to go on.
+#[derive(Debug, Default)]
+struct Turn {
+    /// It is the client, who has to take what there is.
+    is_clients: AtomicBool,
+    /// How often this was found out.
+    steps: AtomicU64,
+}
+
+impl Turn {
+    /// Somebody's turn has come in the stream that this is called in, if it is called in one.
+    fn comes(is_clients: bool) {
+        // Outside of a stream nobody wants to know.
+        let _ = TURN.try_with(|turn| {
+            turn.is_clients.store(is_clients, Ordering::Relaxed);
+            turn.steps.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    /// Waits until the client let its turn pass.
+    async fn is_missed(&self, patience: Duration) {
+        loop {
+            let before = self.steps.load(Ordering::Relaxed);
+            sleep(patience).await;
+            if self.is_clients.load(Ordering::Relaxed) && self.steps.load(Ordering::Relaxed) == before {
+                return;
+            }
+        }
     }
 }

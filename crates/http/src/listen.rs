@@ -17,7 +17,7 @@ use http_body::Body;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,7 +27,7 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use crate::address::Peer;
-use crate::exchange::{Answer, Answering, Exchanges};
+use crate::exchange::{Answer, Answering, Exchanges, Streams};
 use crate::tls::Tls;
 use crate::workers::{Counted, Workers};
 
@@ -38,8 +38,8 @@ pub struct ListenOptions {
     pub max_connections: usize,
     /// How long a connection may take to send its first byte, and to shake hands.
     pub first_byte: Duration,
-    /// How long a client may take nothing of an answer. A connection may stay idle for this and up to a quarter more,
-    /// and for as long again once it is to end: so long may a request's headers take.
+    /// How long a client may take nothing of an answer; by HTTP/2, up to twice as long. A connection may stay idle for
+    /// this and up to a quarter more, and for as long again once it is to end: so long may a request's headers take.
     pub headers: Duration,
     /// How long to wait at the end for what is in flight.
     pub drain: Duration,
@@ -248,7 +248,7 @@ where
     S: Answers<B>,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(Streams { patience: shared.options.headers });
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(100)
@@ -318,7 +318,10 @@ impl<S: Answers<B>, B> Service<Request<Incoming>> for Requests<S, B> {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt as _;
+    use http_body_util::channel::Channel;
     use hyper::service::service_fn;
+    use hyper_util::rt::TokioExecutor;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::oneshot;
 
@@ -386,5 +389,63 @@ mod tests {
             let _ = ended.await.expect("the connection ends");
         }
         serving.abort();
+    }
+
+    /// Answers in two parts. One comes late, as the path says.
+    async fn in_parts(
+        request: Request<Incoming>,
+    ) -> Result<Response<Channel<Bytes, Infallible>>, Infallible> {
+        let path = request.uri().path().to_owned();
+        if path == "/late" {
+            sleep(LONG).await;
+        }
+        let (mut body, answer) = Channel::new(1);
+        tokio::spawn(async move {
+            body.send_data(Bytes::from("more than ")).await.ok();
+            if path == "/late-end" {
+                sleep(LONG).await;
+            }
+            body.send_data(Bytes::from("nothing")).await.ok();
+        });
+        Ok(Response::new(answer))
+    }
+
+    #[tokio::test]
+    async fn a_stream_of_which_nothing_is_taken_ends_alone() {
+        let options = ListenOptions { headers: LONG / 7, ..ListenOptions::default() };
+        let (_stopping, is_stopping) = watch::channel(false);
+        let shared = Shared { tls: None, options, stopping: is_stopping };
+        for window in [0, 1000] {
+            let (here, there) = tokio::io::duplex(4096);
+            let requests = Requests::of(service_fn(in_parts));
+            let serving = tokio::spawn({
+                let shared = shared.clone();
+                async move { http2(here, requests, &shared).await }
+            });
+            let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+            builder.initial_stream_window_size(window);
+            let (sender, connection) = builder.handshake(TokioIo::new(there)).await.unwrap();
+            // It reads and answers pings for as long as the connection lasts.
+            let connection = tokio::spawn(connection);
+            let ask = |path: &str| {
+                let request = Request::builder().uri(format!("https://h{path}")).body(String::new()).unwrap();
+                let mut sender = sender.clone();
+                async move { sender.send_request(request).await }
+            };
+            // What is late by the service's doing is not given up.
+            let (late, late_end) = (tokio::spawn(ask("/late")), ask("/late-end").await.unwrap());
+            let at_once = ask("/").await.unwrap();
+            if window > 0 {
+                assert_eq!(at_once.collect().await.unwrap().to_bytes(), "more than nothing");
+                assert_eq!(late_end.collect().await.unwrap().to_bytes(), "more than nothing");
+            } else {
+                sleep(LONG / 2).await;
+                assert!(at_once.collect().await.is_err() && late_end.collect().await.is_err());
+                assert!(!late.is_finished());
+            }
+            assert!(late.await.unwrap().is_ok());
+            drop((sender, connection));
+            serving.abort();
+        }
     }
 }
