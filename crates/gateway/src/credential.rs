@@ -12,23 +12,26 @@ const PARAMETER: &str = "api_key";
 
 /// What is left of a query.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Query {
-    pub(crate) rest: Option<String>,
+pub(crate) struct Query<'a> {
+    pub(crate) rest: Option<Cow<'a, str>>,
     pub(crate) had_key: bool,
 }
 
 /// The key of a request, and its query without it.
-pub(crate) fn take(headers: &mut HeaderMap, query: Option<&str>) -> Result<(Secret, Query), Denial> {
+pub(crate) fn take<'a>(
+    headers: &mut HeaderMap,
+    query: Option<&'a str>,
+) -> Result<(Secret, Query<'a>), Denial> {
     let pairs: Vec<&str> = query.into_iter().flat_map(|query| query.split('&')).collect();
     let in_query: Vec<Cow<'_, str>> = pairs.iter().copied().filter(|pair| is_key(pair)).map(value).collect();
     let key = presented(headers, in_query.iter().map(|key| &**key));
     let key = key.map_err(|Ambiguous| Denial::ambiguous())?.ok_or_else(Denial::no_key)?;
     take_off(headers);
     if in_query.is_empty() {
-        return Ok((key, Query { rest: query.map(str::to_owned), had_key: false }));
+        return Ok((key, Query { rest: query.map(Cow::Borrowed), had_key: false }));
     }
     let rest: Vec<&str> = pairs.into_iter().filter(|pair| !is_key(pair)).collect();
-    let rest = (!rest.is_empty()).then(|| rest.join("&"));
+    let rest = (!rest.is_empty()).then(|| Cow::Owned(rest.join("&")));
     Ok((key, Query { rest, had_key: true }))
 }
 
@@ -60,7 +63,7 @@ mod tests {
         }
         let (key, query) = take(&mut headers, query).map_err(|denial| denial.status.as_u16())?;
         assert!(headers.is_empty());
-        Ok((key.expose().to_owned(), query.rest))
+        Ok((key.expose().to_owned(), query.rest.map(Cow::into_owned)))
     }
 
     #[test]

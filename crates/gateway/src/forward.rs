@@ -6,11 +6,13 @@ use hokusai_client::{Denial, KeyFacts};
 use hokusai_http::FORWARDED_FOR;
 use http::header::{CONNECTION, COOKIE, HOST, HeaderName, VIA};
 use http::request::Parts as Head;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use crate::answer;
 use crate::body::{AnswerBody, Progress, Upload, UploadFault};
+use crate::credential::Query;
 use crate::gateway::{Caller, Parts};
 use crate::receive::{bad_request, too_large};
 use crate::routes::Route;
@@ -32,14 +34,12 @@ impl Parts {
         &self,
         mut head: Box<Head>,
         (upload, progress): (Upload, Option<Arc<Progress>>),
-        (path, query): (&str, Option<&str>),
+        target: PathAndQuery,
         route: &Arc<Route>,
         caller: &Caller,
         key: &KeyFacts,
     ) -> Result<Response<AnswerBody>, Denial> {
         let upstream = &route.upstream;
-        let target = upstream.target(route.onward(path), query);
-        let target = target.ok_or_else(|| bad_request("bad_path", "The path and query can't be sent on"))?;
         self.prepare(&mut head, caller, key);
         head.headers.insert(HOST, upstream.host_header());
         head.uri = Uri::from(target);
@@ -78,6 +78,24 @@ impl Parts {
         headers.append(VIA, self.via.clone());
         headers.insert(hokusai_http::REQUEST_ID, caller.id.value());
         identify(headers, key);
+    }
+}
+
+impl Route {
+    /// What goes upstream in place of what was asked for: the path in its one form, and the query without a key.
+    /// Mostly that is the same. A path that is called `/` may be none as it was written.
+    pub(crate) fn target(&self, asked: &Uri, path: &str, query: &Query<'_>) -> Result<PathAndQuery, Denial> {
+        let onward = self.onward(path);
+        if let Some(as_asked) = asked.path_and_query()
+            && self.upstream.is_root()
+            && onward == asked.path()
+            && onward != "/"
+            && !query.had_key
+        {
+            return Ok(as_asked.clone());
+        }
+        let target = self.upstream.target(onward, query.rest.as_deref());
+        target.ok_or_else(|| bad_request("bad_path", "The path and query can't be sent on"))
     }
 }
 
@@ -234,4 +252,52 @@ fn full(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential;
+    use crate::path::canonical;
+    use crate::routes::Limits;
+    use crate::traffic::Traffic;
+    use crate::upstream::{Upstream, UpstreamOptions};
+
+    fn route(upstream: &str) -> Route {
+        let upstream = Upstream::new(&upstream.parse().unwrap(), None, UpstreamOptions::default());
+        Route {
+            prefix: "".into(),
+            upstream: Arc::new(upstream.unwrap()),
+            strips_prefix: false,
+            scopes: Box::default(),
+            service: None,
+            key_prefixes: Box::default(),
+            limits: Limits::default(),
+            traffic: Traffic::of("/"),
+        }
+    }
+
+    #[test]
+    fn what_goes_upstream_is_what_was_judged() {
+        for (upstream, asked, expected) in [
+            ("http://u", "/a?q", "/a?q"),
+            ("http://u", "/a?", "/a?"),
+            ("http://u", "/%61?q", "/a?q"),
+            ("http://u", "/a?api_key=k&q", "/a?q"),
+            ("http://u", "/a?api_key=k", "/a"),
+            ("http://u", "http://h/a?q#x", "/a?q"),
+            ("http://u", "http://h#x", "/"),
+            ("http://u", "http://h?q#x", "/?q"),
+            ("http://u", "http://h", "/"),
+            ("http://u", "/", "/"),
+            ("http://u/base", "/a?q", "/base/a?q"),
+            ("http://u/base", "/", "/base/"),
+        ] {
+            let (uri, mut headers) = (asked.parse::<Uri>().unwrap(), HeaderMap::new());
+            headers.insert("x-api-key", HeaderValue::from_static("k"));
+            let (_, query) = credential::take(&mut headers, uri.query()).unwrap();
+            let target = route(upstream).target(&uri, &canonical(uri.path()).unwrap(), &query).unwrap();
+            assert_eq!(Uri::from(target).to_string(), expected, "{asked}");
+        }
+    }
 }

@@ -161,11 +161,12 @@ impl Parts {
             }
             Place::Route(route) => {
                 let body = Upload::of(body, route.limits);
-                self.forward(head, body, (&path, query.rest.as_deref()), route, caller, key).await
+                self.forward(head, body, route.target(uri, &path, &query)?, route, caller, key).await
             }
             Place::Mlflow(call) => {
                 let body = Box::pin(call.body(&mut head.headers, body)).await?;
-                self.forward(head, body, (&path, query.rest.as_deref()), &call.mount, caller, key).await
+                self.forward(head, body, call.mount.target(uri, &path, &query)?, &call.mount, caller, key)
+                    .await
             }
         }
     }

@@ -127,6 +127,11 @@ impl Upstream {
         self.host_header.clone()
     }
 
+    /// Whether nothing goes before a path.
+    pub(crate) fn is_root(&self) -> bool {
+        self.base.is_empty()
+    }
+
     /// The target of a request for a path, with its query.
     pub(crate) fn target(&self, path: &str, query: Option<&str>) -> Option<PathAndQuery> {
         let mut target = String::with_capacity(self.base.len() + path.len() + query.map_or(0, str::len) + 1);

@@ -6,12 +6,11 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, BufRead as _, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use hokusai_api::usage::UsageRecord;
-use serde::Serialize;
 
 use super::journal::JournalError;
 
@@ -64,12 +63,12 @@ pub(crate) struct Read {
     pub(crate) bytes: u64,
 }
 
-/// Adds the line of a record, in the form of a [`UsageRecord`].
-pub(crate) fn add_line(lines: &mut Vec<u8>, record: &impl Serialize) {
+/// Adds the line of a record, which `write` adds in the form of a [`UsageRecord`].
+pub(crate) fn add_line(lines: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
     let checksum = lines.len()..lines.len() + 8;
     lines.extend_from_slice(b"00000000 ");
     let json = lines.len();
-    serde_json::to_writer(&mut *lines, record).expect("texts and numbers can be written as JSON");
+    write(lines).expect("memory takes whatever is written");
     let hash = crc32fast::hash(&lines[json..]);
     lines[checksum].copy_from_slice(format!("{hash:08x}").as_bytes());
     lines.push(b'\n');
@@ -261,7 +260,7 @@ fn read_from(path: &Path, from: u64, size: usize) -> io::Result<Vec<u8>> {
 /// As many records as may be read at once. `is_all` says that nothing comes after these bytes.
 fn read_lines(bytes: &[u8], is_all: bool) -> Read {
     let mut read = Read::default();
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+    for line in lines(bytes) {
         let is_whole = line.ends_with(b"\n");
         if read.records.len() == MOST_RECORDS || !(is_whole || is_all || line.len() == bytes.len()) {
             break;
@@ -277,6 +276,15 @@ fn read_lines(bytes: &[u8], is_all: bool) -> Read {
         }
     }
     read
+}
+
+/// The lines of a text, with what ends them.
+fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let rest = text;
+        let length = text.skip_until(b'\n').ok().filter(|length| *length > 0)?;
+        Some(&rest[..length])
+    })
 }
 
 /// The lines that fit into `room` bytes, and the others.
@@ -306,7 +314,7 @@ mod tests {
 
     fn line(record: &UsageRecord) -> String {
         let mut lines = Vec::new();
-        add_line(&mut lines, record);
+        add_line(&mut lines, |line| Ok(serde_json::to_writer(line, record)?));
         String::from_utf8(lines).unwrap()
     }
 
