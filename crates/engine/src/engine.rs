@@ -81,8 +81,8 @@ pub struct Engine {
     pub(crate) moved: watch::Sender<()>,
     /// Whether accounts ran dry when the feed was last read.
     pub(crate) hints: AtomicBool,
-    /// When the latest sign of life that the store knows of was sent.
-    pub(crate) heartbeat: Mutex<Option<Elapsed>>,
+    /// The latest sign of life that the store knows of.
+    pub(crate) heartbeat: Mutex<Option<Heartbeat>>,
     /// Connections that strangers may keep busy.
     pub(crate) turns: Semaphore,
     /// Digests of tokens that were good lately: looked up each time, but not counted as strangers.
@@ -91,6 +91,14 @@ pub struct Engine {
     pub(crate) refused_calls: Mutex<RefusedCalls>,
     /// Held while they are being written down.
     pub(crate) noting: tokio::sync::Mutex<()>,
+}
+
+/// What a process says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heartbeat {
+    pub(crate) sent: Elapsed,
+    /// Up to where it had applied the feed.
+    pub(crate) revision: i64,
 }
 
 impl Engine {

@@ -77,7 +77,7 @@ impl Engine {
         let now = self.clock.elapsed();
         lock(&self.feed).is_confirmed(now)
             && (!self.store.is_shared()
-                || lock(&self.heartbeat).is_some_and(|sent| now.since(sent) < HEARTBEAT_KEPT))
+                || lock(&self.heartbeat).is_some_and(|beat| now.since(beat.sent) < HEARTBEAT_KEPT))
     }
 
     /// Remembers a key that was read, unless it changed since. Says whether the row may be used at all.

@@ -9,7 +9,8 @@ use hokusai_core::usage::RETENTION_MARGIN;
 use hokusai_store::StoreError;
 use tokio::task::JoinSet;
 
-use crate::engine::Engine;
+use crate::clock::lock;
+use crate::engine::{Engine, Heartbeat};
 use crate::validations::Outbox;
 
 /// How often the feed is looked at when no bell rings.
@@ -169,10 +170,9 @@ impl Engine {
     }
 
     async fn look_at_feed(&self) {
-        let before = crate::clock::lock(&self.feed).revision();
         let mut outcome = self.follow().await;
-        // Whoever made the change waits to hear that it is known here.
-        if outcome.is_ok() && self.store.is_shared() && crate::clock::lock(&self.feed).revision() != before {
+        // Whoever made a change waits to hear that it is known here, whoever it was that read of it.
+        if outcome.is_ok() && self.store.is_shared() && !self.is_said() {
             outcome = self.heartbeat().await;
         }
         if let Err(error) = outcome {
@@ -212,10 +212,16 @@ impl Engine {
 
     async fn heartbeat(&self) -> Result<(), StoreError> {
         let sent = self.clock.elapsed();
-        let revision = crate::clock::lock(&self.feed).revision();
+        let revision = lock(&self.feed).revision();
         self.store.register_holder(self.holder, "node", revision).await?;
-        *crate::clock::lock(&self.heartbeat) = Some(sent);
+        *lock(&self.heartbeat) = Some(Heartbeat { sent, revision });
         Ok(())
+    }
+
+    /// Whether the store knows up to where this process has applied the feed.
+    fn is_said(&self) -> bool {
+        let revision = lock(&self.feed).revision();
+        lock(&self.heartbeat).is_some_and(|beat| beat.revision == revision)
     }
 
     /// Drops what is no longer needed, in small steps, so that nobody waits long behind one. By the store's
@@ -249,9 +255,9 @@ impl Engine {
 
     /// Looks at the next slice of the counts; after the last, at the first.
     async fn prune_validations(&self, hour: Hour) -> Result<(), StoreError> {
-        let place = crate::clock::lock(&self.validations.pruned).clone();
+        let place = lock(&self.validations.pruned).clone();
         let next = self.store.prune_validations(&place, hour, RECORDS_AT_ONCE).await?;
-        *crate::clock::lock(&self.validations.pruned) = next.unwrap_or_default();
+        *lock(&self.validations.pruned) = next.unwrap_or_default();
         Ok(())
     }
 }

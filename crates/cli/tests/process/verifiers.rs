@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hokusai_client::{
@@ -203,6 +204,38 @@ fn nobody_admits_a_revoked_key_after_the_stated_time() {
         ));
         assert!(stated_p99 <= Duration::from_secs(1));
     });
+}
+
+#[test]
+fn a_node_says_what_it_knows_whoever_made_it_look() {
+    let site = Site::on_postgres();
+    let (one, other) = (site.start(), site.start());
+    // Asked from a place that it does not know, a node looks at the feed itself. Who asks so is not waited for.
+    let unknown = "018f0000-0000-7000-8000-000000000001";
+    let path = format!("/api/v1/changes?holder={unknown}&position={unknown}:1&wait_ms=0");
+    let look = || {
+        let asked = Request::new("GET", path.clone()).header("X-Hokusai-Service-Token", OPERATOR);
+        one.send(asked).expect(200)
+    };
+    let keys: Vec<NewKey> = (0..20).map(|_| one.create_key(100)).collect();
+    let is_over = AtomicBool::new(false);
+    let answers: Vec<Value> = std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert_eq!(look()["reset"], true);
+                }
+            });
+        }
+        let revoking =
+            |key: &NewKey| Request::new("DELETE", format!("/api/v1/keys/{}", key.id)).bearer(OPERATOR);
+        let answers = keys.iter().map(|key| other.send(revoking(key)).body).collect();
+        is_over.store(true, Ordering::Relaxed);
+        answers
+    });
+    for answer in answers {
+        assert_eq!(answer["effective"]["everywhere"], true, "{answer}");
+    }
 }
 
 #[test]
