@@ -257,41 +257,32 @@ fn full(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{RouteTable, Surroundings};
     use crate::credential;
     use crate::path::canonical;
-    use crate::routes::Limits;
-    use crate::traffic::Traffic;
-    use crate::upstream::{Upstream, UpstreamOptions};
 
-    fn route(upstream: &str) -> Route {
-        let upstream = Upstream::new(&upstream.parse().unwrap(), None, UpstreamOptions::default());
-        Route {
-            prefix: "".into(),
-            upstream: Arc::new(upstream.unwrap()),
-            strips_prefix: false,
-            scopes: Box::default(),
-            service: None,
-            key_prefixes: Box::default(),
-            limits: Limits::default(),
-            traffic: Traffic::of("/"),
-        }
+    /// The route for everything to an upstream.
+    fn route(upstream: &str) -> Arc<Route> {
+        let text = format!("[[gateway.routes]]\nprefix = \"/\"\nupstream = \"{upstream}\"\n");
+        let here = Surroundings { listen: ([127, 0, 0, 1], 1).into(), services: None, has_mlflow: false };
+        RouteTable::read(&text, &here).unwrap().0.find("/").unwrap().clone()
     }
 
     #[test]
     fn what_goes_upstream_is_what_was_judged() {
         for (upstream, asked, expected) in [
-            ("http://u", "/a?q", "/a?q"),
-            ("http://u", "/a?", "/a?"),
-            ("http://u", "/%61?q", "/a?q"),
-            ("http://u", "/a?api_key=k&q", "/a?q"),
-            ("http://u", "/a?api_key=k", "/a"),
-            ("http://u", "http://h/a?q#x", "/a?q"),
-            ("http://u", "http://h#x", "/"),
-            ("http://u", "http://h?q#x", "/?q"),
-            ("http://u", "http://h", "/"),
-            ("http://u", "/", "/"),
-            ("http://u/base", "/a?q", "/base/a?q"),
-            ("http://u/base", "/", "/base/"),
+            ("http://127.0.0.1:9", "/a?q", "/a?q"),
+            ("http://127.0.0.1:9", "/a?", "/a?"),
+            ("http://127.0.0.1:9", "/%61?q", "/a?q"),
+            ("http://127.0.0.1:9", "/a?api_key=k&q", "/a?q"),
+            ("http://127.0.0.1:9", "/a?api_key=k", "/a"),
+            ("http://127.0.0.1:9", "http://h/a?q#x", "/a?q"),
+            ("http://127.0.0.1:9", "http://h#x", "/"),
+            ("http://127.0.0.1:9", "http://h?q#x", "/?q"),
+            ("http://127.0.0.1:9", "http://h", "/"),
+            ("http://127.0.0.1:9", "/", "/"),
+            ("http://127.0.0.1:9/base", "/a?q", "/base/a?q"),
+            ("http://127.0.0.1:9/base", "/", "/base/"),
         ] {
             let (uri, mut headers) = (asked.parse::<Uri>().unwrap(), HeaderMap::new());
             headers.insert("x-api-key", HeaderValue::from_static("k"));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hokusai_client::{
@@ -218,20 +218,20 @@ fn a_node_says_what_it_knows_whoever_made_it_look() {
         one.send(asked).expect(200)
     };
     let keys: Vec<NewKey> = (0..20).map(|_| one.create_key(100)).collect();
-    let is_over = AtomicBool::new(false);
     let answers: Vec<Value> = std::thread::scope(|scope| {
+        // Whatever ends this also ends the looking.
+        let revoking = Arc::new(());
         for _ in 0..8 {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
+            let (look, is_revoking) = (&look, Arc::downgrade(&revoking));
+            scope.spawn(move || {
+                while is_revoking.strong_count() > 0 {
                     assert_eq!(look()["reset"], true);
                 }
             });
         }
-        let revoking =
+        let revocation =
             |key: &NewKey| Request::new("DELETE", format!("/api/v1/keys/{}", key.id)).bearer(OPERATOR);
-        let answers = keys.iter().map(|key| other.send(revoking(key)).body).collect();
-        is_over.store(true, Ordering::Relaxed);
-        answers
+        keys.iter().map(|key| other.send(revocation(key)).body).collect()
     });
     for answer in answers {
         assert_eq!(answer["effective"]["everywhere"], true, "{answer}");

@@ -235,7 +235,7 @@ impl Buffer {
 
 impl Note {
     /// Writes a [`UsageRecord`](hokusai_api::usage::UsageRecord) with whose form the service can't find fault. There
-    /// is one for each request: by the library for JSON it takes twice as long.
+    /// is one for each request: by the library for JSON alone it takes nearly twice the instructions.
     fn write(&self, line: &mut Vec<u8>, service_id: &str, endpoint: &str, maker: &str) -> io::Result<()> {
         let Self { key, number, .. } = self;
         write!(line, r#"{{"key_id":"{key}","service_id":"#)?;
