@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hokusai_http::worker;
+use hokusai_http::{Gathered, worker};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -217,7 +217,7 @@ impl Upstream {
         let tcp = TcpStream::connect((&*self.host, self.port)).await?;
         tcp.set_nodelay(true)?;
         match &self.tls {
-            None => Connection::over(tcp).await,
+            None => Connection::over(Gathered(tcp)).await,
             Some((connector, name)) => Connection::over(connector.connect(name.clone(), tcp).await?).await,
         }
     }

@@ -5,6 +5,7 @@
 
 mod address;
 mod exchange;
+mod gathered;
 mod headers;
 mod hosts;
 mod listen;
@@ -14,6 +15,7 @@ mod tls;
 mod workers;
 
 pub use address::{FORWARDED_FOR, Origin, Peer, origin};
+pub use gathered::Gathered;
 pub use headers::add_security_headers;
 pub use hosts::is_foreign_host;
 pub use listen::{ListenOptions, Listener};

@@ -28,6 +28,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use crate::address::Peer;
 use crate::exchange::{Answer, Answering, Exchanges, Streams};
+use crate::gathered::Gathered;
 use crate::tls::Tls;
 use crate::workers::{Counted, Workers};
 
@@ -209,7 +210,7 @@ where
     if !matches!(first_byte, Ok(Ok(1))) {
         return "silent";
     }
-    let mut stream = TimeoutStream::new(stream);
+    let mut stream = TimeoutStream::new(Gathered(stream));
     stream.set_write_timeout(Some(shared.options.headers));
     let stream = Box::pin(stream);
     let Some(tls) = &shared.tls else { return http1(stream, requests, shared).await };

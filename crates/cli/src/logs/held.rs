@@ -23,14 +23,23 @@ pub(crate) struct Logs(Arc<Shared>);
 
 struct Shared {
     log: Mutex<Log>,
+    /// It is locked behind the log, so that lines are written in the order in which they came.
+    out: Mutex<Out>,
     /// The first line waits.
     came: Condvar,
 }
 
 struct Log {
     waiting: Vec<u8>,
-    out: Box<dyn Write + Send>,
+    /// Whether the thread that writes what has waited is to be told of the first line.
+    is_idle: bool,
     has_ended: bool,
+}
+
+/// Where lines are written. Meanwhile the log takes others.
+struct Out {
+    to: Box<dyn Write + Send>,
+    lines: Vec<u8>,
 }
 
 /// What writes lines to the log.
@@ -49,8 +58,9 @@ impl Logs {
     }
 
     fn held_for(moment: Duration, out: impl Write + Send + 'static) -> Self {
-        let log = Log { waiting: Vec::with_capacity(AT_ONCE), out: Box::new(out), has_ended: false };
-        let shared = Arc::new(Shared { log: Mutex::new(log), came: Condvar::new() });
+        let log = Log { waiting: Vec::with_capacity(AT_ONCE), is_idle: false, has_ended: false };
+        let out = Out { to: Box::new(out), lines: Vec::with_capacity(AT_ONCE) };
+        let shared = Arc::new(Shared { log: Mutex::new(log), out: Mutex::new(out), came: Condvar::new() });
         let writing = shared.clone();
         // Without the thread a line waits for the next ones.
         let _ = thread::Builder::new().name("log".to_owned()).spawn(move || writing.keep_writing(moment));
@@ -65,9 +75,9 @@ impl Logs {
 impl Drop for Logs {
     fn drop(&mut self) {
         let mut log = self.0.lock();
-        log.write_waiting();
         log.has_ended = true;
         self.0.came.notify_one();
+        self.0.write_waiting(log);
     }
 }
 
@@ -80,20 +90,25 @@ impl Shared {
     fn keep_writing(&self, moment: Duration) {
         let mut log = self.lock();
         while !log.has_ended {
+            log.is_idle = true;
             let idle = |log: &mut Log| log.waiting.is_empty() && !log.has_ended;
-            drop(self.came.wait_while(log, idle).unwrap_or_else(PoisonError::into_inner));
+            log = self.came.wait_while(log, idle).unwrap_or_else(PoisonError::into_inner);
+            log.is_idle = false;
+            drop(log);
             thread::sleep(moment);
+            self.write_waiting(self.lock());
             log = self.lock();
-            log.write_waiting();
         }
     }
-}
 
-impl Log {
     /// A log that can't be written is no reason to end: the lines are lost.
-    fn write_waiting(&mut self) {
-        let _ = self.out.write_all(&self.waiting);
-        self.waiting.clear();
+    fn write_waiting(&self, mut log: MutexGuard<'_, Log>) {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        let Out { to, lines } = &mut *out;
+        std::mem::swap(&mut log.waiting, lines);
+        drop(log);
+        let _ = to.write_all(lines);
+        lines.clear();
     }
 }
 
@@ -112,15 +127,15 @@ impl<'a> MakeWriter<'a> for LineWriter {
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut log = self.shared.lock();
-        if log.waiting.len() + line.len() > AT_ONCE {
-            log.write_waiting();
+        while !log.waiting.is_empty() && log.waiting.len() + line.len() > AT_ONCE {
+            self.shared.write_waiting(log);
+            log = self.shared.lock();
         }
-        let is_first = log.waiting.is_empty();
         log.waiting.extend_from_slice(line);
         // Nobody writes what comes after the end.
         if !self.may_wait || log.has_ended {
-            log.write_waiting();
-        } else if is_first {
+            self.shared.write_waiting(log);
+        } else if log.is_idle && log.waiting.len() == line.len() {
             self.shared.came.notify_one();
         }
         Ok(line.len())
@@ -158,7 +173,7 @@ impl Written {
 
 #[cfg(test)]
 mod tests {
-    use tracing::Subscriber;
+    use tracing::{Dispatch, Subscriber};
 
     use super::*;
 
@@ -174,6 +189,16 @@ mod tests {
 
     fn request(number: usize) {
         tracing::info!(target: ACCESS, number);
+    }
+
+    /// Waits until something is so; false if it is not for long.
+    fn until(is_so: impl Fn() -> bool) -> bool {
+        (0..20_000).any(|_| {
+            is_so() || {
+                thread::sleep(Duration::from_millis(1));
+                false
+            }
+        })
     }
 
     #[test]
@@ -201,15 +226,54 @@ mod tests {
         tracing::subscriber::with_default(logging, || {
             for number in [1, 2] {
                 request(number);
-                for _ in 0..20_000 {
-                    if !written.0.lock().unwrap().is_empty() {
-                        break;
-                    }
-                    thread::sleep(Duration::from_millis(1));
-                }
+                until(|| !written.0.lock().unwrap().is_empty());
                 assert_eq!(written.take(), [format!("number={number}\n")]);
             }
         });
+    }
+
+    #[test]
+    fn no_line_waits_until_others_are_written() {
+        let (logs, logging, written) = log(LONG);
+        let logging = Dispatch::new(logging);
+        let logged = |log: fn()| tracing::dispatcher::with_default(&logging, log);
+        thread::scope(|scope| {
+            let disk_is_slow = written.0.lock().unwrap();
+            let writing = scope.spawn(|| logged(|| tracing::warn!("now")));
+            until(|| logs.0.out.try_lock().is_err());
+            let asking = scope.spawn(|| logged(|| request(1)));
+            let has_waited = !until(|| asking.is_finished());
+            assert!(!writing.is_finished());
+            drop(disk_is_slow);
+            assert!(!has_waited);
+        });
+        drop(logs);
+        assert_eq!(written.take(), ["now\n", "number=1\n"]);
+    }
+
+    #[test]
+    fn lines_of_many_threads_are_whole_and_in_order() {
+        let (logs, logging, written) = log(Duration::from_millis(1));
+        let logging = Dispatch::new(logging);
+        thread::scope(|scope| {
+            for first in [1_000_000, 2_000_000, 3_000_000, 4_000_000] {
+                let logging = &logging;
+                let all = move || {
+                    for number in first..first + 2000 {
+                        if number % 3 == 0 { tracing::warn!(number) } else { request(number) }
+                    }
+                };
+                scope.spawn(move || tracing::dispatcher::with_default(logging, all));
+            }
+        });
+        drop(logs);
+        let lines = written.take().concat();
+        let mut numbers: Vec<usize> =
+            lines.lines().map(|line| line.strip_prefix("number=").unwrap().parse().unwrap()).collect();
+        // Those of one thread stay as they were.
+        numbers.sort_by_key(|number| number / 1_000_000);
+        let expected = (1..=4).flat_map(|thread| (0..2000).map(move |number| thread * 1_000_000 + number));
+        assert!(numbers.into_iter().eq(expected));
     }
 
     #[test]
