@@ -17,11 +17,11 @@ use http_body::Body;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
@@ -29,13 +29,20 @@ use tokio_io_timeout::TimeoutStream;
 use crate::address::Peer;
 use crate::exchange::{Answer, Answering, Exchanges, Streams};
 use crate::gathered::Gathered;
+use crate::lingering::Lingering;
+use crate::places::{Crowd, Places};
 use crate::tls::Tls;
 use crate::workers::{Counted, Workers};
+
+/// By HTTP/2, how much of an answer waits for its client at the most, in bytes. The last of it is on its way when the
+/// connection is already idle: a slow client has to have it before that is closed.
+const REST: usize = 64 * 1024;
 
 /// Bounds of the listener.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenOptions {
-    /// The most connections at once; further ones wait to be accepted.
+    /// The most connections at once; further ones wait to be accepted. While they may have to, a connection that does
+    /// nothing ends after two seconds.
     pub max_connections: usize,
     /// How long a connection may take to send its first byte, and to shake hands.
     pub first_byte: Duration,
@@ -92,7 +99,7 @@ impl<S, B> Answers<B> for S where
 struct Shared {
     tls: Option<Arc<Tls>>,
     options: ListenOptions,
-    stopping: watch::Receiver<bool>,
+    crowd: Crowd,
 }
 
 impl Listener {
@@ -123,9 +130,8 @@ impl Listener {
         S: Answers<B>,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
     {
-        let (stopping, is_stopping) = watch::channel(false);
-        let shared = Shared { tls: self.tls.clone(), options: self.options, stopping: is_stopping };
-        let places = Arc::new(Semaphore::new(self.options.max_connections));
+        let places = Places::new(self.options.max_connections);
+        let shared = Shared { tls: self.tls.clone(), options: self.options, crowd: places.crowd() };
         let mut connections = JoinSet::new();
         if let Some(tls) = self.tls.clone() {
             connections.spawn(async move { tls.keep_fresh().await });
@@ -145,11 +151,7 @@ impl Listener {
             while connections.try_join_next().is_some() {}
         }
         drop(self.tcp);
-        // Nobody may be listening any longer; that is fine.
-        let _ = stopping.send(true);
-        let all_places = u32::try_from(self.options.max_connections).unwrap_or(u32::MAX);
-        let in_flight = places.acquire_many(all_places);
-        if timeout(self.options.drain, in_flight).await.is_err() {
+        if timeout(self.options.drain, places.close()).await.is_err() {
             tracing::warn!("some connections did not end in time and are cut");
         }
         connections.shutdown().await;
@@ -159,9 +161,9 @@ impl Listener {
 /// The next connection, once there is a place for it.
 async fn accept(
     tcp: &TcpListener,
-    places: &Arc<Semaphore>,
+    places: &Places,
 ) -> Option<(std::net::TcpStream, IpAddr, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.ok()?;
+    let place = places.take().await?;
     // Whoever serves the connection waits for it with a runtime of its own.
     match tcp.accept().await.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
         Ok((stream, peer)) => Some((stream, peer.ip(), place)),
@@ -204,22 +206,27 @@ where
     // The byte itself is waited for: tokio takes every new connection for readable until it was tried.
     let mut first = [0];
     let first_byte = tokio::select! {
-        peeked = timeout(shared.options.first_byte, stream.peek(&mut first)) => peeked,
-        () = stopped(shared) => return "stopped",
+        peeked = stream.peek(&mut first) => peeked.ok(),
+        () = shared.crowd.clone().outlast(shared.options.first_byte) => None,
     };
-    if !matches!(first_byte, Ok(Ok(1))) {
-        return "silent";
+    if first_byte != Some(1) {
+        return if shared.crowd.is_closing() { "stopped" } else { "silent" };
     }
-    let mut stream = TimeoutStream::new(Gathered(stream));
+    let mut stream = TimeoutStream::new(Lingering::new(Gathered(stream)));
     stream.set_write_timeout(Some(shared.options.headers));
     let stream = Box::pin(stream);
     let Some(tls) = &shared.tls else { return http1(stream, requests, shared).await };
-    match timeout(shared.options.first_byte, tls.acceptor().accept(stream)).await {
-        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+    let shaken = tokio::select! {
+        shaken = tls.acceptor().accept(stream) => shaken.ok(),
+        () = shared.crowd.clone().outlast(shared.options.first_byte) => None,
+    };
+    match shaken {
+        Some(mut stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+            stream.get_mut().0.as_mut().get_pin_mut().be_patient();
             http2(stream, requests, shared).await
         }
-        Ok(Ok(stream)) => http1(stream, requests, shared).await,
-        Ok(Err(_)) | Err(_) => "handshake_failed",
+        Some(stream) => http1(stream, requests, shared).await,
+        None => "handshake_failed",
     }
 }
 
@@ -250,12 +257,7 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let mut builder = http2::Builder::new(Streams { patience: shared.options.headers });
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(100)
-        .max_header_list_size(64 * 1024)
-        .keep_alive_interval(shared.options.headers)
-        .keep_alive_timeout(shared.options.first_byte);
+    builder.max_concurrent_streams(100).max_header_list_size(64 * 1024).max_send_buf_size(REST);
     let exchanges = requests.exchanges.clone();
     drive(builder.serve_connection(TokioIo::new(stream), requests), &exchanges, shared).await
 }
@@ -263,35 +265,31 @@ where
 /// Serves requests until the connection ends. Once the service stops, or no request has come for a while,
 /// what is in flight is finished, and then the connection ends, too.
 async fn drive(connection: impl GracefulConnection, exchanges: &Exchanges, shared: &Shared) -> &'static str {
+    let headers = shared.options.headers;
+    let mut crowd = shared.crowd.clone();
     tokio::pin!(connection);
     // What has come is read before it is looked at whether anything did.
-    let ended = tokio::select! {
-        biased;
-        ended = &mut connection => Ok(ended),
-        () = stopped(shared) => {
-            connection.as_mut().graceful_shutdown();
-            Ok(connection.await)
-        }
-        () = exchanges.cease(shared.options.headers) => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                biased;
-                ended = connection => Ok(ended),
-                // A request may just have begun, or the last answer's rest be on its way.
-                () = exchanges.cease(shared.options.headers) => Err(()),
-            }
+    let patience = loop {
+        let Some(patience) = crowd.patience(headers) else { break None };
+        tokio::select! {
+            biased;
+            ended = &mut connection => return outcome(ended),
+            () = crowd.changed() => {}
+            () = exchanges.cease(patience) => break Some(patience),
         }
     };
-    match ended {
-        Ok(Ok(_)) => "served",
-        Ok(Err(_)) => "broken",
-        Err(()) => "cut",
+    connection.as_mut().graceful_shutdown();
+    let Some(patience) = patience else { return outcome(connection.await) };
+    tokio::select! {
+        biased;
+        ended = connection => outcome(ended),
+        // A request may just have begun, or the last answer's rest be on its way.
+        () = exchanges.cease(patience) => "cut",
     }
 }
 
-async fn stopped(shared: &Shared) {
-    // A listener that is gone has stopped, too.
-    let _ = shared.stopping.clone().wait_for(|stopping| *stopping).await;
+fn outcome<E>(ended: Result<(), E>) -> &'static str {
+    if ended.is_ok() { "served" } else { "broken" }
 }
 
 /// The requests of one connection.
@@ -323,7 +321,7 @@ mod tests {
     use http_body_util::channel::Channel;
     use hyper::service::service_fn;
     use hyper_util::rt::TokioExecutor;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, split};
     use tokio::sync::oneshot;
 
     use super::*;
@@ -414,8 +412,8 @@ mod tests {
     #[tokio::test]
     async fn a_stream_of_which_nothing_is_taken_ends_alone() {
         let options = ListenOptions { headers: LONG / 7, ..ListenOptions::default() };
-        let (_stopping, is_stopping) = watch::channel(false);
-        let shared = Shared { tls: None, options, stopping: is_stopping };
+        let places = Places::new(1);
+        let shared = Shared { tls: None, options, crowd: places.crowd() };
         for window in [0, 1000] {
             let (here, there) = tokio::io::duplex(4096);
             let requests = Requests::of(service_fn(in_parts));
@@ -448,5 +446,44 @@ mod tests {
             drop((sender, connection));
             serving.abort();
         }
+    }
+
+    #[tokio::test]
+    async fn a_client_behind_a_slow_network_gets_the_rest_of_an_answer() {
+        const PART: usize = 16 * 1024;
+        const PARTS: usize = 24;
+        const PART_TAKES: Duration = Duration::from_millis(100);
+        let options = ListenOptions { headers: LONG, ..ListenOptions::default() };
+        let places = Places::new(1);
+        let shared = Shared { tls: None, options, crowd: places.crowd() };
+        let (here, near) = tokio::io::duplex(4096);
+        let (far, there) = tokio::io::duplex(4096);
+        let ((mut down, mut up), (mut asked, mut answered)) = (split(near), split(far));
+        tokio::spawn(async move { copy(&mut asked, &mut up).await });
+        tokio::spawn(async move {
+            let mut part = vec![0; PART / 4];
+            while let Ok(length @ 1..) = down.read(&mut part).await {
+                answered.write_all(&part[..length]).await.unwrap();
+                sleep(PART_TAKES * u32::try_from(length).unwrap() / u32::try_from(PART).unwrap()).await;
+            }
+            answered.shutdown().await.ok();
+        });
+        let large = service_fn(|_| async {
+            let (mut body, answer) = Channel::<_, Infallible>::new(1);
+            tokio::spawn(async move {
+                for _ in 0..PARTS {
+                    body.send_data(Bytes::from_static(&[0; PART])).await.ok();
+                }
+            });
+            Ok(Response::new(answer))
+        });
+        tokio::spawn(async move { http2(here, Requests::of(large), &shared).await });
+        let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(1 << 20).initial_connection_window_size(1 << 20);
+        let (mut sender, connection) = builder.handshake(TokioIo::new(there)).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::builder().uri("https://h").body(String::new()).unwrap();
+        let answer = sender.send_request(request).await.unwrap().collect().await.unwrap();
+        assert_eq!(answer.to_bytes().len(), PARTS * PART);
     }
 }

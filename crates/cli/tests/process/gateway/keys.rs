@@ -355,6 +355,45 @@ fn no_more_connections_than_the_cap_are_served() {
 }
 
 #[test]
+fn connections_that_do_nothing_make_room_for_others() {
+    let backend = Backend::polite();
+    let front =
+        Front::tuned(&strict_routes(&backend), |gateway| gateway.env("HOKUSAI_GATEWAY_MAX_CONNECTIONS", "5"));
+    let key = front.node.key_with(&json!({}));
+    let request = with_key("GET /any", &key) + "\r\n";
+    let mut five: Vec<Wire> = (0..5).map(|_| Wire::to(front.address())).collect();
+    for wire in &mut five {
+        wire.ask(&request).unwrap().expect(200);
+    }
+    Wire::to(front.address()).ask(&request).unwrap().expect(200);
+    drop(five);
+    let mut five: Vec<Wire> = (0..5).map(|_| Wire::to(front.address())).collect();
+    for wire in &mut five {
+        wire.send("G").unwrap();
+    }
+    Wire::to(front.address()).ask(&request).unwrap().expect(200);
+}
+
+#[test]
+fn a_client_that_sends_all_before_it_reads_learns_why_it_is_refused() {
+    const LARGE: u64 = 10_000_000;
+    let backend = Backend::polite();
+    let routes =
+        [route("/any", &backend.url(), ""), route("/small", &backend.url(), "max_body_bytes = 1000")];
+    let front = Front::with(&routes.concat());
+    let key = front.node.key_with(&json!({}));
+    let keyless = "POST /any HTTP/1.1\r\nHost: gateway.test\r\n".to_owned();
+    for (head, status) in [(keyless, 401), (with_key("POST /small", &key), 413)] {
+        let mut wire = Wire::to(front.address());
+        wire.send(format!("{head}Content-Length: {LARGE}\r\n\r\n")).unwrap();
+        assert_eq!(wire.pour(LARGE), LARGE, "{status}");
+        wire.message(super::wire::Kind::Answer).unwrap().expect(status);
+        assert!(wire.ends());
+    }
+    assert!(backend.heads().is_empty());
+}
+
+#[test]
 fn the_gateways_own_pages_need_no_key_and_tell_strangers_no_figures() {
     let backend = Backend::polite();
     let front = strict(&backend);
@@ -366,5 +405,11 @@ fn the_gateways_own_pages_need_no_key_and_tell_strangers_no_figures() {
     assert_eq!(ask(&front, "GET /metrics", "X-Forwarded-For: 127.0.0.1\r\n").status(), 404);
     let metrics = front.gateway.send(Request::new("GET", "/metrics")).text;
     assert!(metrics.contains("hokusai_gateway_requests_total"), "{metrics}");
+    // Everybody may be a proxy that nobody named.
+    let behind = Front::tuned(&strict_routes(&backend), |gateway| {
+        gateway.env("HOKUSAI_GATEWAY_BEHIND_TLS_PROXY", "true")
+    });
+    behind.gateway.send(Request::new("GET", "/metrics")).expect(404);
+    behind.gateway.send(Request::new("GET", "/live")).expect(200);
     assert!(backend.heads().is_empty());
 }

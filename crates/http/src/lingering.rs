@@ -1,0 +1,181 @@
+//! Closing a connection whose client has not seen the end.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// How long a client may be silent that is waited for.
+const SILENCE: Duration = Duration::from_secs(2);
+/// The most bytes that are dropped at a time.
+const AT_ONCE: usize = 8 * 1024;
+/// The most that are dropped altogether.
+const MOST: usize = 64 * 1024 * 1024;
+
+/// A stream that says its end, and then drops what its client still sends, for as long as that goes on, within bounds. If it were
+/// closed with something unread, the system would break the connection off, and the answer might be lost with it.
+#[derive(Debug)]
+pub(crate) struct Lingering<S> {
+    stream: S,
+    /// Whether clients are waited for that have sent nothing more yet.
+    is_patient: bool,
+    state: State,
+    /// How many bytes may still be dropped.
+    left: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    /// The end was said.
+    Ended,
+    /// It was, and the client still sends. This is how long it may pause.
+    Dropping(Pin<Box<Sleep>>),
+}
+
+impl<S> Lingering<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, is_patient: false, state: State::Open, left: MOST }
+    }
+
+    /// Waits at the end also for a client that has sent nothing more yet. By HTTP/2 it says now and then what it has
+    /// taken.
+    pub(crate) fn be_patient(&mut self) {
+        self.is_patient = true;
+    }
+}
+
+impl<S: AsyncRead + Unpin> Lingering<S> {
+    /// Drops what the client still sends.
+    fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let mut bytes = [0; AT_ONCE];
+            let mut dropped = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut dropped) {
+                Poll::Ready(Ok(())) if (1..self.left).contains(&dropped.filled().len()) => {
+                    self.left -= dropped.filled().len();
+                    self.state = State::Dropping(Box::pin(sleep(SILENCE)));
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => break,
+            }
+        }
+        if self.is_patient && matches!(self.state, State::Ended) {
+            self.state = State::Dropping(Box::pin(sleep(SILENCE)));
+        }
+        match &mut self.state {
+            State::Dropping(pause) => pause.as_mut().poll(cx),
+            State::Open | State::Ended => Poll::Ready(()),
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, piece: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, piece)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.state, State::Open) {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.state = State::Ended;
+        }
+        self.poll_drop(cx).map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// How long it takes to close a connection whose client does this.
+    async fn closing(is_patient: bool, client: impl AsyncFnOnce(DuplexStream)) -> Duration {
+        let (here, there) = duplex(AT_ONCE);
+        let mut stream = Lingering::new(here);
+        if is_patient {
+            stream.be_patient();
+        }
+        let began = Instant::now();
+        let close = async move {
+            // What the client does first is there before.
+            sleep(SILENCE).await;
+            stream.shutdown().await.unwrap();
+            began.elapsed() - SILENCE
+        };
+        tokio::join!(close, client(there)).0
+    }
+
+    /// It reads the end, and closes its connection only then.
+    async fn reads_on(mut client: DuplexStream) {
+        client.read_to_end(&mut Vec::new()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_nothing_more_is_waited_for_by_who_is_patient() {
+        let forgets = async |client| std::mem::forget(client);
+        assert_eq!(closing(false, forgets).await, Duration::ZERO);
+        assert_eq!(closing(true, forgets).await, SILENCE);
+        assert_eq!(closing(true, reads_on).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_client_still_sends_is_dropped() {
+        let sends_on = async |mut client: DuplexStream| {
+            for _ in 0..5 {
+                client.write_all(&[0; 3 * AT_ONCE]).await.unwrap();
+                sleep(SILENCE / 2).await;
+            }
+            reads_on(client).await;
+        };
+        for is_patient in [false, true] {
+            let closed = closing(is_patient, sends_on).await;
+            assert!((SILENCE * 2..SILENCE * 3).contains(&closed), "{closed:?}");
+        }
+        let pauses = async |mut client: DuplexStream| {
+            client.write_all(&[0; 3 * AT_ONCE]).await.unwrap();
+            sleep(SILENCE * 5).await;
+            assert!(client.write_all(&[0; 3 * AT_ONCE]).await.is_err());
+        };
+        assert_eq!(closing(false, pauses).await, SILENCE);
+        let never_ends = async |mut client: DuplexStream| {
+            let (piece, mut sent) = (vec![0; AT_ONCE], 0);
+            while client.write_all(&piece).await.is_ok() {
+                sent += AT_ONCE;
+            }
+            assert!((MOST - AT_ONCE..=MOST).contains(&sent), "{sent}");
+        };
+        assert_eq!(closing(false, never_ends).await, Duration::ZERO);
+    }
+}
