@@ -140,6 +140,8 @@ pub(crate) fn options(settings: &GatewaySettings) -> Result<GatewayOptions, Fail
     Ok(GatewayOptions {
         trusted_proxies: Settings::blocks("trusted_proxies", settings.trusted_proxies.as_ref())?,
         metrics_networks: Settings::blocks("metrics_networks", settings.metrics_networks.as_ref())?,
+        behind_unnamed_proxy: settings.behind_tls_proxy.unwrap_or(false)
+            && settings.trusted_proxies.as_ref().is_none_or(Vec::is_empty),
         is_tls: settings.tls_certificate.is_some() || settings.behind_tls_proxy.unwrap_or(false),
         allowed_hosts: Vec::new(),
         mlflow: mlflow(settings)?,

@@ -140,8 +140,10 @@ impl Reader<'_> {
         let mut routes: Vec<(Arc<Route>, usize)> = Vec::new();
         for (table, place) in tables {
             let Some(route) = self.route(reading, table, place) else { continue };
-            if let Some((_, line)) = routes.iter().find(|(known, _)| known.prefix == route.prefix) {
-                let what = format!("the prefix {} has a route already, in line {line}", route.name());
+            let is_known = |known: &Route| known.prefix.eq_ignore_ascii_case(&route.prefix);
+            if let Some((known, line)) = routes.iter().find(|(known, _)| is_known(known)) {
+                let but = if known.prefix == route.prefix { "" } else { ", but for the case of its letters" };
+                let what = format!("the prefix {} has a route already, in line {line}{but}", route.name());
                 reading.fault(place, what, "drop one of the two, or make its prefix longer");
             }
             routes.push((Arc::new(route), reading.line(place)));
@@ -190,7 +192,8 @@ impl Reader<'_> {
             return None;
         }
         let is_plain = prefix.bytes().all(|byte| byte == b'/' || is_plain(byte));
-        let is_canonical = prefix.is_empty() || canonical(prefix).is_ok_and(|form| form == prefix);
+        let is_canonical =
+            prefix.is_empty() || !prefix.ends_with('/') && canonical(prefix).is_ok_and(|form| form == prefix);
         if !is_plain || !is_canonical {
             let hint = "use letters, digits and -._~ between single slashes";
             reading.fault(at, format!("the prefix {text} can't be matched"), hint);
@@ -242,6 +245,10 @@ impl Reader<'_> {
     fn scopes(&self, reading: &mut Reading<'_>, table: &DeTable<'_>) -> Box<[Scope]> {
         let one = reading.text(table, "scope");
         let several = reading.texts(table, "scopes");
+        if several.as_ref().is_some_and(Vec::is_empty) {
+            let at = reading.place(table, "scopes");
+            reading.fault(at, "no scope is named", "leave scopes out to let every key pass");
+        }
         if let (Some((_, at)), Some(_)) = (&one, &several) {
             reading.fault(*at, "a route has either scope or scopes", "drop one of the two");
         }
@@ -325,9 +332,9 @@ fn leads_back(url: &Url, listen: SocketAddr) -> bool {
     if listen.port() == 0 || url.port_or_known_default() != Some(listen.port()) {
         return false;
     }
-    let everywhere = listen.ip().is_unspecified();
+    let is_here = listen.ip().is_unspecified() || listen.ip().is_loopback();
     match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" && (everywhere || listen.ip().is_loopback()),
+        Some(url::Host::Domain(name)) => is_here && name.trim_end_matches('.') == "localhost",
         Some(url::Host::Ipv4(ip)) => reaches(ip.into(), listen.ip()),
         Some(url::Host::Ipv6(ip)) => reaches(ip.into(), listen.ip()),
         None => false,
@@ -336,12 +343,17 @@ fn leads_back(url: &Url, listen: SocketAddr) -> bool {
 
 /// Whether a connection to `target` arrives at `listen`.
 fn reaches(target: IpAddr, listen: IpAddr) -> bool {
-    target == listen || listen.is_unspecified() && (target.is_loopback() || target.is_unspecified())
+    let target = target.to_canonical();
+    // No address as a target is this machine.
+    target == listen
+        || listen.is_unspecified() && (target.is_loopback() || target.is_unspecified())
+        || listen.is_loopback() && target.is_unspecified()
 }
 
 fn checked_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{text} is no URL: {error}"))?;
-    // What stands in the URL may be a secret: it is not repeated.
+    // What stands before an @ may be a secret: it is not repeated.
+    let shown = if text.contains('@') { "that is named" } else { text };
+    let url = Url::parse(text).map_err(|error| format!("{shown} is no URL: {error}"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("has a user or password in its URL; the gateway sends none".into());
     }
@@ -350,6 +362,9 @@ fn checked_url(text: &str) -> Result<Url, String> {
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(format!("{text} has a query or fragment"));
+    }
+    if url.port() == Some(0) {
+        return Err(format!("{text} has no port that can be connected to"));
     }
     if canonical(url.path()).is_err() {
         return Err(format!("{text} has a path that can't be sent as it is"));

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use hokusai_client::credential::{Ambiguous, presented, take_off};
 use hokusai_client::{Denial, Secret};
-use http::HeaderMap;
+use http::header::REFERER;
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 
 /// The parameter of a query that a key can come in.
@@ -27,12 +28,21 @@ pub(crate) fn take<'a>(
     let key = presented(headers, in_query.iter().map(|key| &**key));
     let key = key.map_err(|Ambiguous| Denial::ambiguous())?.ok_or_else(Denial::no_key)?;
     take_off(headers);
+    if headers.get(REFERER).is_some_and(names_key) {
+        headers.remove(REFERER);
+    }
     if in_query.is_empty() {
         return Ok((key, Query { rest: query.map(Cow::Borrowed), had_key: false }));
     }
     let rest: Vec<&str> = pairs.into_iter().filter(|pair| !is_key(pair)).collect();
     let rest = (!rest.is_empty()).then(|| Cow::Owned(rest.join("&")));
     Ok((key, Query { rest, had_key: true }))
+}
+
+/// Whether a page that led here has a key in its own query.
+fn names_key(page: &HeaderValue) -> bool {
+    let page = String::from_utf8_lossy(page.as_bytes());
+    page.split_once('?').is_some_and(|(_, query)| query.split('&').any(is_key))
 }
 
 fn is_key(pair: &str) -> bool {
@@ -64,6 +74,22 @@ mod tests {
         let (key, query) = take(&mut headers, query).map_err(|denial| denial.status.as_u16())?;
         assert!(headers.is_empty());
         Ok((key.expose().to_owned(), query.rest.map(Cow::into_owned)))
+    }
+
+    #[test]
+    fn a_page_that_led_here_is_not_named_with_its_key() {
+        for (page, stays) in [
+            ("https://h/p?api_key=k", false),
+            ("https://h/p?a=1&api%5Fkey=k", false),
+            ("https://h/p?api_keys=k", true),
+            ("https://h/api_key", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-api-key", HeaderValue::from_static("k"));
+            headers.insert(REFERER, HeaderValue::from_static(page));
+            take(&mut headers, None).unwrap();
+            assert_eq!(headers.contains_key(REFERER), stays, "{page}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::receive::{bad_request, too_large};
 use crate::routes::Route;
 use crate::upstream::{Lease, SendError};
 
-/// Headers by which a request that reads is taken for one that changes. Some servers read `_` as `-`.
+/// Headers by which a request that reads is taken for one that changes.
 const OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 /// How headers begin that only the gateway may send: who asks, from where, and for which path.
 const CLAIMS: [&str; 5] = ["x-hokusai-", "x-forwarded-", "x-real-ip", "x-original-", "x-rewrite-"];
@@ -161,31 +161,26 @@ fn is_between_neighbours(name: &str) -> bool {
 
 /// Whether the gateway makes a header itself, or it is for the gateway alone.
 fn is_of_this_hop(name: &str) -> bool {
-    matches!(name, "content-length" | "expect" | "forwarded" | "proxy-authorization")
+    matches!(name, "content-length" | "expect" | "forwarded" | "proxy-authorization" | "x-api-key")
 }
 
-/// Whether only the gateway may say it of a caller: also where it is spelt with `_`, which some servers read as
-/// `-`.
+/// Whether only the gateway may say it of a caller.
 fn is_claim(name: &str) -> bool {
-    CLAIMS.iter().any(|claim| name.get(..claim.len()).is_some_and(|start| is_spelt(start, claim)))
+    CLAIMS.iter().any(|claim| name.starts_with(claim))
 }
 
-/// Drops what turns a request that reads into one that changes: it was judged as one that reads.
-pub(crate) fn drop_overrides(headers: &mut HeaderMap) {
-    drop_those(headers, is_override);
+/// Whether it turns a request that reads into one that changes: that was judged as one that reads.
+pub(crate) fn is_override(name: &str) -> bool {
+    OVERRIDES.contains(&name)
 }
 
-fn is_override(name: &str) -> bool {
-    OVERRIDES.iter().any(|one| is_spelt(name, one))
-}
-
-/// Whether a name is this one, with `_` for `-` or without.
-fn is_spelt(name: &str, one: &str) -> bool {
-    name.len() == one.len() && name.bytes().zip(one.bytes()).all(|(b, p)| b == p || (b == b'_' && p == b'-'))
-}
-
-fn drop_those(headers: &mut HeaderMap, is_one: impl Fn(&str) -> bool) {
-    let names: Vec<HeaderName> = headers.keys().filter(|name| is_one(name.as_str())).cloned().collect();
+/// Drops headers by their names. Some servers read `_` as `-`, so that a name that is spelt with it is meant, too.
+pub(crate) fn drop_those(headers: &mut HeaderMap, is_one: impl Fn(&str) -> bool) {
+    let is_meant = |name: &&HeaderName| match name.as_str() {
+        spelt if spelt.contains('_') => is_one(&spelt.replace('_', "-")),
+        name => is_one(name),
+    };
+    let names: Vec<HeaderName> = headers.keys().filter(is_meant).cloned().collect();
     for name in names {
         headers.remove(name);
     }

@@ -34,6 +34,8 @@ pub struct GatewayOptions {
     pub trusted_proxies: Vec<IpNet>,
     /// Networks that may read the metrics, besides this machine.
     pub metrics_networks: Vec<IpNet>,
+    /// Whether a proxy is in front that is not among the trusted: every client may then seem to be this machine.
+    pub behind_unnamed_proxy: bool,
     /// Whether clients speak TLS, to the gateway or to a proxy in front.
     pub is_tls: bool,
     /// If not empty, requests for any other host are refused.

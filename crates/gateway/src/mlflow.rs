@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::answer;
 use crate::body::{AnswerBody, Progress, Upload};
 use crate::config;
-use crate::forward::drop_overrides;
+use crate::forward::{drop_those, is_override};
 use crate::receive::{no_route, whole, wrong_method};
 use crate::routes::{Limits, Route, leads};
 use crate::traffic::Traffic;
@@ -195,10 +195,9 @@ impl Call {
         body: Incoming,
     ) -> Result<(Upload, Option<Arc<Progress>>), Denial> {
         // The gateway lets no page of another origin ask, and its own origin means nothing to MLflow.
-        for name in [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS, WORKSPACE] {
-            headers.remove(name);
-        }
-        drop_overrides(headers);
+        let means_nothing =
+            [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS, WORKSPACE];
+        drop_those(headers, |name| means_nothing.iter().any(|nothing| nothing == name) || is_override(name));
         let limits = self.limits();
         if self.row.power != Power::Graphql {
             return Ok(Upload::of(body, limits));

@@ -56,9 +56,9 @@ fn ready(gateway: &Parts) -> Response<AnswerBody> {
 
 /// The figures, for those who are near: this machine, and the networks that were named.
 fn metrics(caller: &Caller, gateway: &Parts) -> Result<Response<AnswerBody>, Denial> {
-    let client = caller.origin.client;
-    let networks = &gateway.options.metrics_networks;
-    let is_near = client.is_loopback() || networks.iter().any(|network| network.contains(&client));
+    let (client, options) = (caller.origin.client, &gateway.options);
+    let is_here = client.is_loopback() && !options.behind_unnamed_proxy;
+    let is_near = is_here || options.metrics_networks.iter().any(|network| network.contains(&client));
     if !(is_near && caller.origin.is_certain) {
         return Err(no_route());
     }

@@ -126,6 +126,7 @@ fn fields_that_can_not_be_meant_are_refused() {
         ("scope = \"model:*\"", 5, "\"model:*\" is no scope that a route can need"),
         ("scope = \"predict\"\nscopes = [\"predict\"]", 5, "a route has either scope or scopes"),
         ("service = \"predictions\"", 5, "the service predictions is unknown"),
+        ("scopes = []", 5, "no scope is named"),
         ("environments = []", 5, "no key could pass"),
         ("strip_prefix = 1", 5, "strip_prefix must be true or false"),
         ("idle_timeout_seconds = 0", 5, "idle_timeout_seconds must be a whole number from 1 to 3600"),
@@ -140,6 +141,17 @@ fn places_that_can_not_be_meant_are_refused() {
             5,
             "the prefix /predict has a route already, in line 2",
         ),
+        (
+            "[[gateway.routes]]\nprefix = \"/Predict\"\nupstream = \"http://h\"",
+            5,
+            "the prefix /Predict has a route already, in line 2, but for the case of its letters",
+        ),
+        (
+            "[[gateway.routes]]\nprefix = \"/x//\"\nupstream = \"http://h\"",
+            6,
+            "the prefix /x// can't be matched",
+        ),
+        ("[[gateway.routes]]\nprefix = \"//\"\nupstream = \"http://h\"", 6, "the prefix // can't be matched"),
         (
             "[[gateway.routes]]\nprefix = \"/v1/models/x\"\nupstream = \"http://h\"",
             6,
@@ -165,32 +177,28 @@ fn places_that_can_not_be_meant_are_refused() {
             6,
             "the prefix /.. can't be matched",
         ),
-        (
-            "[[gateway.routes]]\nprefix = \"/x\"\nupstream = \"http://127.0.0.1:4659/x\"",
-            7,
-            "the upstream http://127.0.0.1:4659/x is the gateway itself",
-        ),
-        (
-            "[[gateway.routes]]\nprefix = \"/x\"\nupstream = \"http://localhost:4659\"",
-            7,
-            "the upstream http://localhost:4659 is the gateway itself",
-        ),
-        (
-            "[[gateway.routes]]\nprefix = \"/x\"\nupstream = \"http://u:secret@h\"",
-            7,
-            "the upstream has a user or password in its URL; the gateway sends none",
-        ),
-        (
-            "[[gateway.routes]]\nprefix = \"/x\"\nupstream = \"http://h?q\"",
-            7,
-            "the upstream http://h?q has a query or fragment",
-        ),
-        (
-            "[[gateway.routes]]\nprefix = \"/x\"\nupstream = \"h:80\"",
-            7,
-            "the upstream h:80 is neither http nor https",
-        ),
     ]);
+}
+
+#[test]
+fn upstreams_that_can_not_be_meant_are_refused() {
+    let with_upstream =
+        |url: &str| with(&format!("[[gateway.routes]]\nprefix = \"/x\"\nupstream = \"{url}\""));
+    for (url, what) in [
+        ("http://127.0.0.1:4659/x", "http://127.0.0.1:4659/x is the gateway itself"),
+        ("http://localhost:4659", "http://localhost:4659 is the gateway itself"),
+        ("http://localhost.:4659", "http://localhost.:4659 is the gateway itself"),
+        ("http://0.0.0.0:4659", "http://0.0.0.0:4659 is the gateway itself"),
+        ("http://[::ffff:127.0.0.1]:4659", "http://[::ffff:127.0.0.1]:4659 is the gateway itself"),
+        ("http://127.0.0.1:0", "http://127.0.0.1:0 has no port that can be connected to"),
+        ("http://u:secret@h", "has a user or password in its URL; the gateway sends none"),
+        ("http://u:secret@h:99999", "that is named is no URL: invalid port number"),
+        ("http://h?q", "http://h?q has a query or fragment"),
+        ("h:80", "h:80 is neither http nor https"),
+    ] {
+        let found = faults(&with_upstream(url));
+        assert_eq!((found[0].0, &*found[0].1), (7, &*format!("the upstream {what}")), "{url}: {found:?}");
+    }
 }
 
 /// Each line besides a good route, with the line and the text of its first fault.

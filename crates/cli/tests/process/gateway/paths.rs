@@ -83,7 +83,7 @@ const TARGETS: [Row; 60] = [
 ];
 
 /// First lines, headers and bodies; `{K}` is the line with the key.
-const HEADS: [Row; 62] = [
+const HEADS: [Row; 63] = [
     // Lengths.
     (
         "POST /open/x HTTP/1.1\r\nHost: g\r\n{K}Content-Length: 3\r\n\r\nabc",
@@ -243,6 +243,11 @@ const HEADS: [Row; 62] = [
         Some("GET /open/x"),
     ),
     (
+        "GET /open/x HTTP/1.1\r\nHost: g\r\n{K}X_API_Key: {KEY}\r\nReferer: http://g/?api_key={KEY}\r\nTransfer_Encoding: gzip\r\nKeep_Alive: 5\r\n\r\n",
+        "200",
+        Some("GET /open/x"),
+    ),
+    (
         "GET /open/x HTTP/1.1\r\nHost: g\r\n{K}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n",
         "200",
         Some("GET /open/x"),
@@ -275,7 +280,9 @@ fn no_request_gets_past_a_rule() {
     let targets = TARGETS.iter().map(|(target, answer, onward)| {
         (format!("GET {target} HTTP/1.1\r\nHost: g\r\n{key_line}\r\n"), *answer, *onward)
     });
-    let heads = HEADS.iter().map(|(head, answer, onward)| (head.replace("{K}", &key_line), *answer, *onward));
+    let heads = HEADS.iter().map(|(head, answer, onward)| {
+        (head.replace("{K}", &key_line).replace("{KEY}", &key.text), *answer, *onward)
+    });
     let mut wrong = Vec::new();
     for (request, answer, onward) in targets.chain(heads) {
         let (got, reached) = outcome(&front, &backend, &request, onward.is_some());
@@ -348,7 +355,16 @@ fn check_what_arrives(request: &Message, key: &NewKey, backend: &Backend, sent: 
             }
             name => {
                 let claims = ["x-hokusai-", "x-forwarded-", "x-real-ip", "forwarded", "x-original-"];
-                let others = ["x-rewrite-", "x-http-method", "x-method-", "upgrade", "connection", "expect"];
+                let others = [
+                    "x-rewrite-",
+                    "x-http-method",
+                    "x-method-",
+                    "x-api-key",
+                    "upgrade",
+                    "connection",
+                    "keep-alive",
+                    "expect",
+                ];
                 let is_claim = claims.iter().chain(&others).any(|claim| name.starts_with(claim));
                 assert!(!is_claim, "{sent:?} carries {name}: {value}");
                 continue;
