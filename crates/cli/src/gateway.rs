@@ -98,15 +98,20 @@ impl Nodes {
     }
 }
 
-/// Starts to follow the service.
-pub(crate) fn verifier(settings: &GatewaySettings, nodes: &Nodes) -> Result<Verifier, Failure> {
-    let ttl = match settings.validation_ttl_seconds.unwrap_or(300) {
-        ttl @ 1..=300 => Duration::from_secs(u64::from(ttl)),
+/// How long a validation is remembered.
+pub(crate) fn validation_ttl(settings: &GatewaySettings) -> Result<Duration, Failure> {
+    match settings.validation_ttl_seconds.unwrap_or(300) {
+        ttl @ 1..=300 => Ok(Duration::from_secs(u64::from(ttl))),
         _ => {
             let what = "validation_ttl_seconds: must be from 1 to 300";
-            return Err(Failure::wrong_use(what, "leave the setting out for the default"));
+            Err(Failure::wrong_use(what, "leave the setting out for the default"))
         }
-    };
+    }
+}
+
+/// Starts to follow the service.
+pub(crate) fn verifier(settings: &GatewaySettings, nodes: &Nodes) -> Result<Verifier, Failure> {
+    let ttl = validation_ttl(settings)?;
     let journal = settings.journal.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_JOURNAL));
     files::make_private_directory(&journal)?;
     let mut builder =

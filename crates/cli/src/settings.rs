@@ -10,6 +10,8 @@ use hokusai_core::address::parse_block;
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use crate::failure::Failure;
 use crate::gateway_settings::GatewaySettings;
@@ -172,36 +174,41 @@ impl ConfigFile {
             gateway: GatewaySettings,
         }
         let table = self.table()?;
-        if let Some(toml::Value::Table(table)) = table.get("gateway") {
+        if let Some(DeValue::Table(table)) = table.get("gateway").map(Spanned::get_ref) {
             self.check_names("gateway", table, &known_gateway_settings())?;
         }
         let file: File = toml::from_str(&self.text).map_err(|error| self.unreadable(&error))?;
         Ok(file.gateway)
     }
 
-    fn table(&self) -> Result<toml::Table, Failure> {
-        toml::from_str(&self.text).map_err(|error| self.unreadable(&error))
+    fn table(&self) -> Result<DeTable<'_>, Failure> {
+        DeTable::parse(&self.text).map(Spanned::into_inner).map_err(|error| self.unreadable(&error))
     }
 
     fn check_names(
         &self,
         command: &str,
-        table: &toml::Table,
+        table: &DeTable<'_>,
         known: &BTreeSet<String>,
     ) -> Result<(), Failure> {
-        match table.keys().find(|name| !known.contains(*name)) {
+        match table.keys().find(|name| !known.contains(&*name.get_ref().to_string())) {
             None => Ok(()),
             Some(unknown) => {
-                let what = format!("setting {unknown} in {}", self.path.display());
-                Err(unknown_setting(command, &what, unknown, known))
+                let (name, line) = (unknown.get_ref(), self.line(unknown.span().start));
+                let what = format!("setting {name} in {}: line {line}", self.path.display());
+                Err(unknown_setting(command, &what, name, known))
             }
         }
     }
 
+    /// The line that a place in the text is in, from 1.
+    fn line(&self, place: usize) -> usize {
+        self.text[..place.min(self.text.len())].matches('\n').count() + 1
+    }
+
     /// Says where the file is wrong, without the line itself: it may hold the database's password.
     fn unreadable(&self, error: &toml::de::Error) -> Failure {
-        let upto = error.span().map_or(0, |span| span.start.min(self.text.len()));
-        let line = self.text[..upto].matches('\n').count() + 1;
+        let line = self.line(error.span().map_or(0, |span| span.start));
         let what = format!("can't read {}: line {line}: {}", self.path.display(), error.message());
         Failure::wrong_use(what, "docs/configuration.md lists the settings with their forms")
     }

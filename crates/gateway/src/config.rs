@@ -343,11 +343,11 @@ fn leads_back(url: &Url, listen: SocketAddr) -> bool {
 
 /// Whether a connection to `target` arrives at `listen`.
 fn reaches(target: IpAddr, listen: IpAddr) -> bool {
-    let target = target.to_canonical();
-    // No address as a target is this machine.
+    let (target, listen) = (target.to_canonical(), listen.to_canonical());
+    // To connect to no address is to connect to this machine.
     target == listen
         || listen.is_unspecified() && (target.is_loopback() || target.is_unspecified())
-        || listen.is_loopback() && target.is_unspecified()
+        || listen.is_loopback() && target.is_unspecified() && target.is_ipv4() == listen.is_ipv4()
 }
 
 fn checked_url(text: &str) -> Result<Url, String> {
@@ -358,16 +358,16 @@ fn checked_url(text: &str) -> Result<Url, String> {
         return Err("has a user or password in its URL; the gateway sends none".into());
     }
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("{text} is neither http nor https"));
+        return Err(format!("{shown} is neither http nor https"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("{text} has a query or fragment"));
+        return Err(format!("{shown} has a query or fragment"));
     }
     if url.port() == Some(0) {
-        return Err(format!("{text} has no port that can be connected to"));
+        return Err(format!("{shown} has no port that can be connected to"));
     }
     if canonical(url.path()).is_err() {
-        return Err(format!("{text} has a path that can't be sent as it is"));
+        return Err(format!("{shown} has a path that can't be sent as it is"));
     }
     Ok(url)
 }

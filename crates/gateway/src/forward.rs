@@ -161,7 +161,10 @@ fn is_between_neighbours(name: &str) -> bool {
 
 /// Whether the gateway makes a header itself, or it is for the gateway alone.
 fn is_of_this_hop(name: &str) -> bool {
-    matches!(name, "content-length" | "expect" | "forwarded" | "proxy-authorization" | "x-api-key")
+    matches!(
+        name,
+        "content-length" | "expect" | "forwarded" | "proxy-authorization" | "x-api-key" | "x-request-id"
+    )
 }
 
 /// Whether only the gateway may say it of a caller.

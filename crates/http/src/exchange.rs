@@ -14,7 +14,9 @@ use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
+
+use crate::places::Crowd;
 
 /// How often a connection is looked at while it may be idle.
 const LOOKS: u32 = 4;
@@ -26,20 +28,37 @@ pub(crate) struct Exchanges {
     open: AtomicU64,
     /// How often one began or ended.
     events: AtomicU64,
+    /// Whether the client has to take something before more can be written.
+    is_writing: AtomicBool,
 }
 
 impl Exchanges {
-    /// Waits until none was in flight for `pause`, or up to a quarter longer. A client that only keeps its connection
-    /// alive, or never ends a request's head, holds a place.
-    pub(crate) async fn cease(&self, pause: Duration) {
-        let (mut before, mut quiet) = (self.events.load(Ordering::Relaxed), 0);
-        while quiet < LOOKS {
-            sleep(pause / LOOKS).await;
+    /// Says whether the client has to take something before more can be written.
+    pub(crate) fn write(&self, is_pending: bool) {
+        self.is_writing.store(is_pending, Ordering::Relaxed);
+    }
+
+    /// Waits until none was in flight, and no rest of one on its way, for as long as a connection may do nothing, or up
+    /// to a quarter longer; false if the listener stops before. A client that only keeps its connection alive, or never
+    /// ends a request's head, holds a place.
+    pub(crate) async fn cease(&self, crowd: &mut Crowd, patience: Duration) -> bool {
+        let (mut before, mut since) = (self.events.load(Ordering::Relaxed), Instant::now());
+        while let Some(patience) = crowd.patience(patience) {
+            if since.elapsed() >= patience {
+                return true;
+            }
+            tokio::select! {
+                biased;
+                () = sleep(patience / LOOKS) => {}
+                () = crowd.changed() => {}
+            }
             let now = self.events.load(Ordering::Relaxed);
-            let is_quiet = self.open.load(Ordering::Relaxed) == 0 && now == before;
-            quiet = if is_quiet { quiet + 1 } else { 0 };
-            before = now;
+            let is_busy = self.open.load(Ordering::Relaxed) > 0 || self.is_writing.load(Ordering::Relaxed);
+            if is_busy || now != before {
+                (before, since) = (now, Instant::now());
+            }
         }
+        false
     }
 }
 

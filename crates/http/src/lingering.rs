@@ -2,43 +2,61 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How long a client may be silent that is waited for.
+use crate::exchange::Exchanges;
+
+/// How long a client is waited for that sends nothing.
 const SILENCE: Duration = Duration::from_secs(2);
+/// How long a client is waited for at the most.
+const LONGEST: Duration = Duration::from_secs(30);
 /// The most bytes that are dropped at a time.
 const AT_ONCE: usize = 8 * 1024;
 /// The most that are dropped altogether.
 const MOST: usize = 64 * 1024 * 1024;
 
-/// A stream that says its end, and then drops what its client still sends, for as long as that goes on, within bounds. If it were
-/// closed with something unread, the system would break the connection off, and the answer might be lost with it.
+/// A client's stream, which says its end, and then drops what the client still sends, for as long as that goes on,
+/// within bounds. If it were closed with something unread, the system would break the connection off, and the answer
+/// might be lost with it.
 #[derive(Debug)]
 pub(crate) struct Lingering<S> {
     stream: S,
+    /// They want to know whether the client takes what is written.
+    exchanges: Arc<Exchanges>,
     /// Whether clients are waited for that have sent nothing more yet.
     is_patient: bool,
-    state: State,
-    /// How many bytes may still be dropped.
-    left: usize,
+    /// From when on the end was said.
+    end: Option<End>,
 }
 
 #[derive(Debug)]
-enum State {
-    Open,
-    /// The end was said.
-    Ended,
-    /// It was, and the client still sends. This is how long it may pause.
-    Dropping(Pin<Box<Sleep>>),
+struct End {
+    at: Instant,
+    /// How many bytes may still be dropped.
+    left: usize,
+    /// How long the client may still be silent, if it is waited for.
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl End {
+    /// Waits for the client from now on.
+    fn wait(&mut self) {
+        let until = (Instant::now() + SILENCE).min(self.at + LONGEST);
+        match &mut self.pause {
+            Some(pause) => pause.as_mut().reset(until),
+            None => self.pause = Some(Box::pin(sleep_until(until))),
+        }
+    }
 }
 
 impl<S> Lingering<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, is_patient: false, state: State::Open, left: MOST }
+    pub(crate) fn new(stream: S, exchanges: Arc<Exchanges>) -> Self {
+        Self { stream, exchanges, is_patient: false, end: None }
     }
 
     /// Waits at the end also for a client that has sent nothing more yet. By HTTP/2 it says now and then what it has
@@ -46,31 +64,29 @@ impl<S> Lingering<S> {
     pub(crate) fn be_patient(&mut self) {
         self.is_patient = true;
     }
+
+    /// Tells of what came of writing.
+    fn written(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.exchanges.write(polled.is_pending());
+        polled
+    }
 }
 
-impl<S: AsyncRead + Unpin> Lingering<S> {
-    /// Drops what the client still sends.
-    fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let mut bytes = [0; AT_ONCE];
-            let mut dropped = ReadBuf::new(&mut bytes);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut dropped) {
-                Poll::Ready(Ok(())) if (1..self.left).contains(&dropped.filled().len()) => {
-                    self.left -= dropped.filled().len();
-                    self.state = State::Dropping(Box::pin(sleep(SILENCE)));
-                }
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => break,
+/// Drops what a client still sends.
+fn poll_drop(stream: &mut (impl AsyncRead + Unpin), end: &mut End, cx: &mut Context<'_>) -> Poll<()> {
+    loop {
+        let mut bytes = [0; AT_ONCE];
+        let mut dropped = ReadBuf::new(&mut bytes);
+        match Pin::new(&mut *stream).poll_read(cx, &mut dropped) {
+            Poll::Ready(Ok(())) if (1..end.left).contains(&dropped.filled().len()) => {
+                end.left -= dropped.filled().len();
+                end.wait();
             }
-        }
-        if self.is_patient && matches!(self.state, State::Ended) {
-            self.state = State::Dropping(Box::pin(sleep(SILENCE)));
-        }
-        match &mut self.state {
-            State::Dropping(pause) => pause.as_mut().poll(cx),
-            State::Open | State::Ended => Poll::Ready(()),
+            Poll::Ready(_) => return Poll::Ready(()),
+            Poll::Pending => break,
         }
     }
+    end.pause.as_mut().map_or(Poll::Ready(()), |pause| pause.as_mut().poll(cx))
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
@@ -85,7 +101,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, piece: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, piece)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, piece);
+        self.written(polled)
     }
 
     fn poll_write_vectored(
@@ -93,7 +110,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.written(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -105,25 +123,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(self.state, State::Open) {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-            self.state = State::Ended;
+        let Self { stream, end, is_patient, .. } = &mut *self;
+        if end.is_none() {
+            ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
         }
-        self.poll_drop(cx).map(Ok)
+        let end = end.get_or_insert_with(|| {
+            let mut end = End { at: Instant::now(), left: MOST, pause: None };
+            if *is_patient {
+                end.wait();
+            }
+            end
+        });
+        poll_drop(stream, end, cx).map(Ok)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
-    use tokio::time::Instant;
+    use tokio::time::sleep;
 
     use super::*;
 
     /// How long it takes to close a connection whose client does this.
     async fn closing(is_patient: bool, client: impl AsyncFnOnce(DuplexStream)) -> Duration {
         let (here, there) = duplex(AT_ONCE);
-        let mut stream = Lingering::new(here);
+        let mut stream = Lingering::new(here, Arc::default());
         if is_patient {
             stream.be_patient();
         }
@@ -177,5 +202,11 @@ mod tests {
             assert!((MOST - AT_ONCE..=MOST).contains(&sent), "{sent}");
         };
         assert_eq!(closing(false, never_ends).await, Duration::ZERO);
+        let dribbles = async |mut client: DuplexStream| {
+            while client.write_all(&[0]).await.is_ok() {
+                sleep(SILENCE / 2).await;
+            }
+        };
+        assert_eq!(closing(false, dribbles).await, LONGEST);
     }
 }

@@ -21,7 +21,6 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
@@ -30,13 +29,9 @@ use crate::address::Peer;
 use crate::exchange::{Answer, Answering, Exchanges, Streams};
 use crate::gathered::Gathered;
 use crate::lingering::Lingering;
-use crate::places::{Crowd, Places};
+use crate::places::{Crowd, Place, Places};
 use crate::tls::Tls;
 use crate::workers::{Counted, Workers};
-
-/// By HTTP/2, how much of an answer waits for its client at the most, in bytes. The last of it is on its way when the
-/// connection is already idle: a slow client has to have it before that is closed.
-const REST: usize = 64 * 1024;
 
 /// Bounds of the listener.
 #[derive(Clone, Copy, Debug)]
@@ -159,10 +154,7 @@ impl Listener {
 }
 
 /// The next connection, once there is a place for it.
-async fn accept(
-    tcp: &TcpListener,
-    places: &Places,
-) -> Option<(std::net::TcpStream, IpAddr, OwnedSemaphorePermit)> {
+async fn accept(tcp: &TcpListener, places: &Places) -> Option<(std::net::TcpStream, IpAddr, Place)> {
     let place = places.take().await?;
     // Whoever serves the connection waits for it with a runtime of its own.
     match tcp.accept().await.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
@@ -179,7 +171,7 @@ async fn accept(
 async fn serve_connection<S, B>(
     stream: std::net::TcpStream,
     requests: Requests<S, B>,
-    _holds: (OwnedSemaphorePermit, Counted),
+    _holds: (Place, Counted),
     shared: Shared,
 ) where
     S: Answers<B>,
@@ -212,7 +204,7 @@ where
     if first_byte != Some(1) {
         return if shared.crowd.is_closing() { "stopped" } else { "silent" };
     }
-    let mut stream = TimeoutStream::new(Lingering::new(Gathered(stream)));
+    let mut stream = TimeoutStream::new(Lingering::new(Gathered(stream), requests.exchanges.clone()));
     stream.set_write_timeout(Some(shared.options.headers));
     let stream = Box::pin(stream);
     let Some(tls) = &shared.tls else { return http1(stream, requests, shared).await };
@@ -257,7 +249,7 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let mut builder = http2::Builder::new(Streams { patience: shared.options.headers });
-    builder.max_concurrent_streams(100).max_header_list_size(64 * 1024).max_send_buf_size(REST);
+    builder.max_concurrent_streams(100).max_header_list_size(64 * 1024);
     let exchanges = requests.exchanges.clone();
     drive(builder.serve_connection(TokioIo::new(stream), requests), &exchanges, shared).await
 }
@@ -265,26 +257,23 @@ where
 /// Serves requests until the connection ends. Once the service stops, or no request has come for a while,
 /// what is in flight is finished, and then the connection ends, too.
 async fn drive(connection: impl GracefulConnection, exchanges: &Exchanges, shared: &Shared) -> &'static str {
-    let headers = shared.options.headers;
-    let mut crowd = shared.crowd.clone();
+    let (headers, mut crowd) = (shared.options.headers, shared.crowd.clone());
     tokio::pin!(connection);
     // What has come is read before it is looked at whether anything did.
-    let patience = loop {
-        let Some(patience) = crowd.patience(headers) else { break None };
-        tokio::select! {
-            biased;
-            ended = &mut connection => return outcome(ended),
-            () = crowd.changed() => {}
-            () = exchanges.cease(patience) => break Some(patience),
-        }
+    let is_idle = tokio::select! {
+        biased;
+        ended = &mut connection => return outcome(ended),
+        is_idle = exchanges.cease(&mut crowd, headers) => is_idle,
     };
     connection.as_mut().graceful_shutdown();
-    let Some(patience) = patience else { return outcome(connection.await) };
+    if !is_idle {
+        return outcome(connection.await);
+    }
     tokio::select! {
         biased;
-        ended = connection => outcome(ended),
-        // A request may just have begun, or the last answer's rest be on its way.
-        () = exchanges.cease(patience) => "cut",
+        ended = &mut connection => outcome(ended),
+        // A request may just have begun.
+        is_idle = exchanges.cease(&mut crowd, headers) => if is_idle { "cut" } else { outcome(connection.await) },
     }
 }
 
@@ -477,7 +466,9 @@ mod tests {
             });
             Ok(Response::new(answer))
         });
-        tokio::spawn(async move { http2(here, Requests::of(large), &shared).await });
+        let requests = Requests::of(large);
+        let here = Lingering::new(here, requests.exchanges.clone());
+        tokio::spawn(async move { http2(here, requests, &shared).await });
         let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
         builder.initial_stream_window_size(1 << 20).initial_connection_window_size(1 << 20);
         let (mut sender, connection) = builder.handshake(TokioIo::new(there)).await.unwrap();

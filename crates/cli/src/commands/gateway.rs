@@ -23,6 +23,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let (settings, file) = args.settings.resolve()?;
     let routes = gateway::routes(&settings, file.as_ref())?;
     if args.check {
+        gateway::validation_ttl(&settings)?;
         return show(&routes, gateway::options(&settings)?.mlflow.as_ref());
     }
     let _logs = logs::start(

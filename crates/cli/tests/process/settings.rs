@@ -58,9 +58,28 @@ fn a_variable_that_belongs_to_somebody_else_is_left_alone() {
 fn an_unknown_setting_in_the_file_is_refused_with_the_nearest_known() {
     let site = Site::on_sqlite();
     let file = site.directory().join("hokusai.toml");
-    fs::write(&file, "lisen = \"127.0.0.1:0\"\n").unwrap();
+    fs::write(&file, "log = \"info\"\nlisen = \"127.0.0.1:0\"\n").unwrap();
     let mistyped = site.serve().env("HOKUSAI_CONFIG", &file);
-    refused(mistyped, 2, "unknown setting lisen in", "did you mean listen?");
+    let ended = refused(mistyped, 2, "unknown setting lisen in", "did you mean listen?");
+    assert!(ended.output.contains("hokusai.toml: line 2"), "{ended:?}");
+}
+
+#[test]
+fn what_the_gateway_would_refuse_at_its_start_is_found_before() {
+    let site = Site::on_sqlite();
+    let file = site.directory().join("hokusai.toml");
+    let checked = |text: &str, error: &str, hint: &str| {
+        fs::write(&file, text).unwrap();
+        let check = Program::hokusai(site.directory()).args(["gateway", "--check", "--config"]).args([&file]);
+        refused(check, 2, error, hint).output
+    };
+    let output = checked("[gateway]\nlisen = 1\n", "unknown setting lisen in", "did you mean listen?");
+    assert!(output.contains("hokusai.toml: line 2"), "{output}");
+    let ttl = "[gateway]\nvalidation_ttl_seconds = 301\n";
+    checked(ttl, "validation_ttl_seconds: must be from 1 to 300", "leave the setting out");
+    let output =
+        checked("[[gateway.routes]]\nprefix = \"/a\"\n", "1 mistake in the routes", "docs/gateway.md");
+    assert!(output.contains("hokusai.toml:1: a route needs an upstream"), "{output}");
 }
 
 #[test]

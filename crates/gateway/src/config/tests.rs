@@ -193,6 +193,7 @@ fn upstreams_that_can_not_be_meant_are_refused() {
         ("http://127.0.0.1:0", "http://127.0.0.1:0 has no port that can be connected to"),
         ("http://u:secret@h", "has a user or password in its URL; the gateway sends none"),
         ("http://u:secret@h:99999", "that is named is no URL: invalid port number"),
+        ("u:secret@h:9000", "that is named is neither http nor https"),
         ("http://h?q", "http://h?q has a query or fragment"),
         ("h:80", "h:80 is neither http nor https"),
     ] {

@@ -243,7 +243,7 @@ const HEADS: [Row; 63] = [
         Some("GET /open/x"),
     ),
     (
-        "GET /open/x HTTP/1.1\r\nHost: g\r\n{K}X_API_Key: {KEY}\r\nReferer: http://g/?api_key={KEY}\r\nTransfer_Encoding: gzip\r\nKeep_Alive: 5\r\n\r\n",
+        "GET /open/x HTTP/1.1\r\nHost: g\r\n{K}X_API_Key: {KEY}\r\nReferer: http://g/?api_key={KEY}\r\nTransfer_Encoding: gzip\r\nKeep_Alive: 5\r\nX_Request_Id: 1\r\n\r\n",
         "200",
         Some("GET /open/x"),
     ),
@@ -340,6 +340,7 @@ fn check_what_arrives(request: &Message, key: &NewKey, backend: &Backend, sent: 
     assert!(!request.head.contains(&key.text), "{sent:?} carries the key on");
     assert_eq!(request.trailers, "", "{sent:?}");
     assert_eq!(request.header("host"), Some(backend.address.to_string()), "{sent:?}");
+    let id = request.header("x-request-id").unwrap_or_default();
     for (name, value) in request.headers() {
         let name = name.replace('_', "-");
         let expected = match name.as_str() {
@@ -349,6 +350,7 @@ fn check_what_arrives(request: &Message, key: &NewKey, backend: &Backend, sent: 
             "x-forwarded-for" => "127.0.0.1",
             "x-forwarded-proto" => "http",
             "x-forwarded-host" => "g",
+            "x-request-id" => &id,
             "transfer-encoding" => {
                 assert!(value == "chunked", "{sent:?} carries {name}: {value}");
                 continue;
