@@ -30,9 +30,21 @@ pub(crate) struct Exchanges {
     events: AtomicU64,
     /// Whether the client has to take something before more can be written.
     is_writing: AtomicBool,
+    /// Whether the connection is to end with the last of them.
+    is_told_to_end: AtomicBool,
 }
 
 impl Exchanges {
+    /// Says that the connection is to end with the last of them.
+    pub(crate) fn end(&self) {
+        self.is_told_to_end.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection is to end because that was said. Otherwise one of them ends it.
+    pub(crate) fn is_told_to_end(&self) -> bool {
+        self.is_told_to_end.load(Ordering::Relaxed)
+    }
+
     /// Says whether the client has to take something before more can be written.
     pub(crate) fn write(&self, is_pending: bool) {
         self.is_writing.store(is_pending, Ordering::Relaxed);

@@ -28,7 +28,7 @@ pub(crate) struct Lingering<S> {
     stream: S,
     /// They want to know whether the client takes what is written.
     exchanges: Arc<Exchanges>,
-    /// Whether clients are waited for that have sent nothing more yet.
+    /// Whether clients are waited for that have sent nothing more yet, also where no exchange ended the connection.
     is_patient: bool,
     /// From when on the end was said.
     end: Option<End>,
@@ -123,13 +123,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, end, is_patient, .. } = &mut *self;
+        let Self { stream, end, is_patient, exchanges } = &mut *self;
         if end.is_none() {
             ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
         }
         let end = end.get_or_insert_with(|| {
             let mut end = End { at: Instant::now(), left: MOST, pause: None };
-            if *is_patient {
+            // An exchange that ends a connection may have left something of a request unread, which is still to come.
+            if *is_patient || !exchanges.is_told_to_end() {
                 end.wait();
             }
             end
@@ -148,7 +149,9 @@ mod tests {
     /// How long it takes to close a connection whose client does this.
     async fn closing(is_patient: bool, client: impl AsyncFnOnce(DuplexStream)) -> Duration {
         let (here, there) = duplex(AT_ONCE);
-        let mut stream = Lingering::new(here, Arc::default());
+        let exchanges = Arc::<Exchanges>::default();
+        exchanges.end();
+        let mut stream = Lingering::new(here, exchanges);
         if is_patient {
             stream.be_patient();
         }
@@ -173,6 +176,14 @@ mod tests {
         assert_eq!(closing(false, forgets).await, Duration::ZERO);
         assert_eq!(closing(true, forgets).await, SILENCE);
         assert_eq!(closing(true, reads_on).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_waited_for_whose_exchange_ended_the_connection() {
+        let (here, _client) = duplex(AT_ONCE);
+        let began = Instant::now();
+        Lingering::new(here, Arc::default()).shutdown().await.unwrap();
+        assert_eq!(began.elapsed(), SILENCE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -265,6 +265,7 @@ async fn drive(connection: impl GracefulConnection, exchanges: &Exchanges, share
         ended = &mut connection => return outcome(ended),
         is_idle = exchanges.cease(&mut crowd, headers) => is_idle,
     };
+    exchanges.end();
     connection.as_mut().graceful_shutdown();
     if !is_idle {
         return outcome(connection.await);
