@@ -15,7 +15,7 @@ use crate::files;
 use crate::gateway_settings::GatewaySettings;
 use crate::listening::Listening;
 use crate::output::{LABEL, painted};
-use crate::settings::{ConfigFile, Settings};
+use crate::settings::{ConfigFile, Settings, behind_unnamed_proxy};
 
 /// The port that the gateway takes unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4659);
@@ -145,8 +145,10 @@ pub(crate) fn options(settings: &GatewaySettings) -> Result<GatewayOptions, Fail
     Ok(GatewayOptions {
         trusted_proxies: Settings::blocks("trusted_proxies", settings.trusted_proxies.as_ref())?,
         metrics_networks: Settings::blocks("metrics_networks", settings.metrics_networks.as_ref())?,
-        behind_unnamed_proxy: settings.behind_tls_proxy.unwrap_or(false)
-            && settings.trusted_proxies.as_ref().is_none_or(Vec::is_empty),
+        behind_unnamed_proxy: behind_unnamed_proxy(
+            settings.behind_tls_proxy,
+            settings.trusted_proxies.as_ref(),
+        ),
         is_tls: settings.tls_certificate.is_some() || settings.behind_tls_proxy.unwrap_or(false),
         allowed_hosts: Vec::new(),
         mlflow: mlflow(settings)?,

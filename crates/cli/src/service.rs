@@ -24,7 +24,7 @@ use rand::rngs::SysRng;
 use crate::failure::Failure;
 use crate::files;
 use crate::listening::Listening;
-use crate::settings::Settings;
+use crate::settings::{Settings, behind_unnamed_proxy};
 
 /// The port that `dev` and `serve` take unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
@@ -135,8 +135,10 @@ pub(crate) fn app_options(settings: &Settings) -> Result<AppOptions, Failure> {
         trusted_proxies: Settings::blocks("trusted_proxies", settings.trusted_proxies.as_ref())?,
         trusted_networks: trusted_networks(settings)?,
         metrics_networks: Settings::blocks("metrics_networks", settings.metrics_networks.as_ref())?,
-        behind_unnamed_proxy: settings.behind_tls_proxy.unwrap_or(false)
-            && settings.trusted_proxies.as_ref().is_none_or(Vec::is_empty),
+        behind_unnamed_proxy: behind_unnamed_proxy(
+            settings.behind_tls_proxy,
+            settings.trusted_proxies.as_ref(),
+        ),
         commit: env!("HOKUSAI_COMMIT").into(),
         strict_transport: settings.tls_certificate.is_some() || settings.behind_tls_proxy.unwrap_or(false),
         allowed_hosts: Vec::new(),

@@ -191,7 +191,7 @@ impl ConfigFile {
         table: &DeTable<'_>,
         known: &BTreeSet<String>,
     ) -> Result<(), Failure> {
-        match table.keys().find(|name| !known.contains(&*name.get_ref().to_string())) {
+        match table.keys().find(|name| !known.contains(&**name.get_ref())) {
             None => Ok(()),
             Some(unknown) => {
                 let (name, line) = (unknown.get_ref(), self.line(unknown.span().start));
@@ -260,6 +260,11 @@ fn names<S: Args>() -> impl Iterator<Item = String> {
     let command = S::augment_args(clap::Command::new("settings").disable_help_flag(true));
     let names: Vec<String> = command.get_arguments().map(|argument| argument.get_id().to_string()).collect();
     names.into_iter()
+}
+
+/// Whether a proxy is in front that is not named: everybody may then seem to be the proxy.
+pub(crate) fn behind_unnamed_proxy(behind_tls_proxy: Option<bool>, trusted: Option<&Vec<String>>) -> bool {
+    behind_tls_proxy.unwrap_or(false) && trusted.is_none_or(Vec::is_empty)
 }
 
 impl Settings {

@@ -333,17 +333,23 @@ fn headers_of_64_kib_are_too_many() {
     assert_eq!(backend.heads().len(), 1);
 }
 
-#[test]
-fn no_more_connections_than_the_cap_are_served() {
-    let backend = Backend::polite();
+/// A gateway whose five connections are in use, a request, and the connections, each of which has made it once.
+fn all_in_use(backend: &Backend) -> (Front, String, Vec<Wire>) {
     let front =
-        Front::tuned(&strict_routes(&backend), |gateway| gateway.env("HOKUSAI_GATEWAY_MAX_CONNECTIONS", "5"));
+        Front::tuned(&strict_routes(backend), |gateway| gateway.env("HOKUSAI_GATEWAY_MAX_CONNECTIONS", "5"));
     let key = front.node.key_with(&json!({}));
     let request = with_key("GET /any", &key) + "\r\n";
     let mut five: Vec<Wire> = (0..5).map(|_| Wire::to(front.address())).collect();
     for wire in &mut five {
         wire.ask(&request).unwrap().expect(200);
     }
+    (front, request, five)
+}
+
+#[test]
+fn no_more_connections_than_the_cap_are_served() {
+    let backend = Backend::polite();
+    let (front, request, mut five) = all_in_use(&backend);
     let mut sixth = Wire::to(front.address());
     sixth.send(&request).unwrap();
     assert!(sixth.is_silent_for(Duration::from_millis(300)));
@@ -357,14 +363,7 @@ fn no_more_connections_than_the_cap_are_served() {
 #[test]
 fn connections_that_do_nothing_make_room_for_others() {
     let backend = Backend::polite();
-    let front =
-        Front::tuned(&strict_routes(&backend), |gateway| gateway.env("HOKUSAI_GATEWAY_MAX_CONNECTIONS", "5"));
-    let key = front.node.key_with(&json!({}));
-    let request = with_key("GET /any", &key) + "\r\n";
-    let mut five: Vec<Wire> = (0..5).map(|_| Wire::to(front.address())).collect();
-    for wire in &mut five {
-        wire.ask(&request).unwrap().expect(200);
-    }
+    let (front, request, five) = all_in_use(&backend);
     Wire::to(front.address()).ask(&request).unwrap().expect(200);
     drop(five);
     let mut five: Vec<Wire> = (0..5).map(|_| Wire::to(front.address())).collect();
