@@ -3,6 +3,9 @@
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
+/// Microseconds of a second.
+const MICROS: i64 = 1_000_000;
+
 /// Writes microseconds since 1970. Instants outside of what RFC 3339 can write are moved to its ends.
 #[must_use]
 pub fn write(micros: i64) -> String {
@@ -12,13 +15,40 @@ pub fn write(micros: i64) -> String {
         Timestamp::MAX
     });
     let precision = match micros {
-        whole if whole % 1_000_000 == 0 => 0,
+        whole if whole % MICROS == 0 => 0,
         millis if millis % 1000 == 0 => 3,
         _ => 6,
     };
     let mut text = String::with_capacity(27);
     let printed = DateTimePrinter::new().precision(Some(precision)).print_timestamp(&at, &mut text);
     printed.map_or_else(|_| at.to_string(), |()| text)
+}
+
+/// Writes the times of what happened one after the other, of which many are in the same second.
+#[derive(Clone, Debug, Default)]
+pub struct Times {
+    second: Option<i64>,
+    /// How much of the text says which second it is.
+    whole: usize,
+    text: String,
+}
+
+impl Times {
+    /// Writes microseconds since 1970 as [`write`] does, but thousandths of a second like others: with 6 digits.
+    pub fn write(&mut self, micros: i64) -> &str {
+        let (second, fraction) = (micros.div_euclid(MICROS), micros.rem_euclid(MICROS));
+        if self.second != Some(second) {
+            let text = write(second.saturating_mul(MICROS));
+            *self = Self { second: Some(second), whole: text.len() - "Z".len(), text };
+        }
+        self.text.truncate(self.whole);
+        if fraction > 0 {
+            self.text.push('.');
+            self.text.push_str(&itoa::Buffer::new().format(MICROS + fraction)[1..]);
+        }
+        self.text.push('Z');
+        &self.text
+    }
 }
 
 /// Reads a time with a zone or offset, in microseconds since 1970; `None` if it is none.
@@ -42,6 +72,16 @@ mod tests {
             assert_eq!(write(micros), text);
             assert_eq!(read(text), Some(micros));
         }
+    }
+
+    #[test]
+    fn times_one_after_the_other_are_as_if_each_were_alone() {
+        let mut times = Times::default();
+        for micros in [1, 120_001, 2_000_001, 1_000_000, 0, -1, 0, 1_736_937_000_120_001] {
+            assert_eq!(times.write(micros), write(micros), "{micros}");
+        }
+        assert_eq!(times.write(120_000), "1970-01-01T00:00:00.120000Z");
+        assert!(times.write(i64::MAX).starts_with("9999-12-3"));
     }
 
     #[test]

@@ -65,6 +65,14 @@ pub(crate) struct Parts {
     elsewhere: Traffic,
 }
 
+/// A client's connection: what its requests share. They count who uses it, which no other worker has to hear of.
+struct Link {
+    gateway: Arc<Parts>,
+    peer: Peer,
+    /// The other end, as headers and logs say it.
+    address: HeaderValue,
+}
+
 /// Who asks, and when.
 pub(crate) struct Caller {
     pub(crate) id: RequestId,
@@ -101,16 +109,21 @@ impl Gateway {
         let routes = routes.0;
         Self(Arc::new(Parts { routes, verifier, options, exposition, catalogue, name, via, elsewhere }))
     }
+}
+
+impl Link {
+    fn new(gateway: &Gateway, peer: Peer) -> Arc<Self> {
+        Arc::new(Self { gateway: gateway.0.clone(), peer, address: said(peer.0.to_canonical()) })
+    }
 
     /// Answers a request. What waits is small: each request is moved with it.
     fn answer(
-        self,
+        self: Arc<Self>,
         request: Request<Incoming>,
-        peer: Peer,
-        address: HeaderValue,
     ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + Send + 'static {
-        let origin = origin(peer, request.headers(), &self.0.options.trusted_proxies);
-        let address = if origin.client == peer.0.to_canonical() { address } else { said(origin.client) };
+        let origin = origin(self.peer, request.headers(), &self.gateway.options.trusted_proxies);
+        let is_peer = origin.client == self.peer.0.to_canonical();
+        let address = if is_peer { self.address.clone() } else { said(origin.client) };
         let id = RequestId::of(request.headers());
         let caller = Caller { id, origin, address, started: clock::now() };
         let (head, body) = request.into_parts();
@@ -118,9 +131,10 @@ impl Gateway {
         let uri = std::mem::take(&mut head.uri);
         receive::name_host(&mut head, &uri);
         let (method, seen) = (head.method.clone(), Seen::default());
-        let mut exchange = Exchange { gateway: self.0, method, caller, seen, status: CALLER_GONE };
+        let mut exchange = Exchange { link: self, method, caller, seen, status: CALLER_GONE };
         async move {
-            let Exchange { gateway, caller, seen, status, .. } = &mut exchange;
+            let Exchange { link, caller, seen, status, .. } = &mut exchange;
+            let gateway = &link.gateway;
             let response = match gateway.pass(head, body, &uri, caller, seen).await {
                 Ok(response) => response,
                 Err(denial) => gateway.denied(denial, seen.place.as_ref(), uri.path()),
@@ -145,18 +159,17 @@ impl Parts {
         if let Some(answer) = own::answer(&head, &path, caller, self) {
             return answer;
         }
-        let place = self.place(&head.method, &path)?;
-        let place = seen.place.insert(place).clone();
-        receive::fits(&head, self.limits(&place))?;
+        let place = &*seen.place.insert(self.place(&head.method, &path)?);
+        receive::fits(&head, self.limits(place))?;
         let (key, query) = credential::take(&mut head.headers, uri.query())?;
         seen.key_in_query = query.had_key;
-        if let Place::Route(route) = &place {
+        if let Place::Route(route) = place {
             route.accepts(&key)?;
         }
-        let (key, quota) = self.verify(&key, &place, place.demand(&head.method), caller).await?;
+        let (key, quota) = self.verify(&key, place, place.demand(&head.method), caller).await?;
         let key = &seen.admitted.insert((key, quota)).0;
         // What most requests don't need lies elsewhere: each is moved the less.
-        match &place {
+        match place {
             Place::Models(call) => {
                 let asker = Asker { key, request: &caller.id };
                 Box::pin(self.catalogue.answer(call, query.rest.as_deref(), body, asker)).await
@@ -216,7 +229,7 @@ impl Parts {
 /// A request and what became of it. At its end it is counted, logged without anything that could be a secret,
 /// and reported as usage if its key was admitted; also if its caller goes before the answer is there.
 struct Exchange {
-    gateway: Arc<Parts>,
+    link: Arc<Link>,
     method: Method,
     caller: Caller,
     seen: Seen,
@@ -226,17 +239,12 @@ struct Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let (took, place) = (self.caller.started.elapsed(), self.seen.place.as_ref());
-        self.gateway.traffic(place).count(self.status, took);
+        let gateway = &self.link.gateway;
+        gateway.traffic(place).count(self.status, took);
         let (status, admitted) = (self.status, self.seen.admitted.as_ref());
         if let (Some(place), Some((key, _))) = (place, admitted) {
             let service_id = place.service().unwrap_or(&key.rights.service_id);
-            self.gateway.verifier.report(Served {
-                key: key.id,
-                service_id,
-                endpoint: place.name(),
-                status,
-                took,
-            });
+            gateway.verifier.report(Served { key: key.id, service_id, endpoint: place.name(), status, took });
         }
         tracing::info!(
             target: ACCESS,
@@ -255,8 +263,8 @@ impl Drop for Exchange {
 /// Answers requests until `stop`, then finishes what is in flight.
 pub async fn serve(listener: Listener, workers: Workers, gateway: Gateway, stop: impl Future<Output = ()>) {
     let connection = move |peer: Peer| {
-        let (gateway, address) = (gateway.clone(), said(peer.0.to_canonical()));
-        service_fn(move |request| gateway.clone().answer(request, peer, address.clone()))
+        let link = Link::new(&gateway, peer);
+        service_fn(move |request| link.clone().answer(request))
     };
     listener.serve(workers, connection, stop).await;
 }

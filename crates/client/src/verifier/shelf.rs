@@ -70,7 +70,7 @@ pub(crate) fn add_line(lines: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> 
     let json = lines.len();
     write(lines).expect("memory takes whatever is written");
     let hash = crc32fast::hash(&lines[json..]);
-    lines[checksum].copy_from_slice(format!("{hash:08x}").as_bytes());
+    write!(&mut lines[checksum], "{hash:08x}").expect("it has eight digits");
     lines.push(b'\n');
 }
 
