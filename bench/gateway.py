@@ -1,7 +1,8 @@
 """Measures the processor time of a request through the gateway, in turns with nginx as a plain proxy.
 
 Both stand before the same upstream, with kept connections and a line of log for each request. nginx checks
-nothing. The gateway checks the key, counts the request against the key's limit, and reports its usage.
+nothing; it runs once with one worker, and once with one for each processor, as the gateway does where it may use
+all of them. The gateway checks the key, counts the request against the key's limit, and reports its usage.
 
     python3 bench/gateway.py [--program target/release/hokusai] [--seconds 3] [--turns 5]
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import socket
 import statistics
 import subprocess
@@ -28,6 +30,10 @@ from wrk import free_port, load
 # A key passes 100,000 times an hour at the most.
 KEYS = 40
 CONNECTIONS = 32
+# Seconds. Usage is reported within one; what is still to come then comes at once.
+AFTERWARDS = 2.0
+# By how many workers. The first is nginx's own default; many systems set the second.
+PROXIES = {"nginx": "1", "nginx auto": "auto"}
 # The bytes of a request's body and of its answer's. Models are mostly asked by POST, with JSON or an image.
 SHAPES = {
     "GET": (0, 100),
@@ -49,7 +55,7 @@ http {{
 """
 
 PROXY = """
-daemon off; user root; worker_processes 1; error_log {folder}/error.log; pid {folder}/pid;
+daemon off; user root; worker_processes {workers}; error_log {folder}/error.log; pid {folder}/pid;
 events {{ worker_connections 1024; }}
 http {{
     access_log {folder}/access.log; keepalive_requests 1000000000; client_body_temp_path {folder}/body;
@@ -187,9 +193,10 @@ def gateway(
 
 
 def spent(pid: int, port: int, script: Path, seconds: int) -> float:
-    """Microseconds of processor time for each request of one turn."""
+    """Microseconds of processor time for each request of one turn, with what is done about them afterwards."""
     before = processor_time(pid)
     requests, _ = load(port, script, seconds, CONNECTIONS)
+    time.sleep(AFTERWARDS)
     return (processor_time(pid) - before) / requests * 1e6
 
 
@@ -201,10 +208,13 @@ def main() -> None:
     args = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ports = {name: free_port() for name in ("upstream", "nginx", "service", "gateway")}
+        ports = {name: free_port() for name in ("upstream", *PROXIES, "service", "gateway")}
         stack.enter_context(nginx(folder / "upstream", UPSTREAM, port=ports["upstream"], answers=answers()))
-        plain = nginx(folder / "nginx", PROXY, port=ports["nginx"], upstream=ports["upstream"])
-        pids = {"nginx": stack.enter_context(plain)}
+        pids = {}
+        for name, workers in PROXIES.items():
+            plain = nginx(folder / f"nginx-{workers}", PROXY, port=ports[name], upstream=ports["upstream"],
+                          workers=workers)
+            pids[name] = stack.enter_context(plain)
         home = folder / "home"
         token = stack.enter_context(service(args.program, home, ports["service"]))
         pids["gateway"] = stack.enter_context(
@@ -212,20 +222,20 @@ def main() -> None:
                     port=ports["gateway"], service=ports["service"], upstream=ports["upstream"])
         )
         keys = ", ".join(f'"{key}"' for key in create_keys(ports["service"], token))
-        print(f"{'':14} {'processor time of a request':>36}    efficiency next to nginx")
+        print(f"{'':14} {'processor time of a request':>56}    efficiency next to each nginx")
         for shape, (body, answer) in SHAPES.items():
             script = folder / "requests.lua"
             script.write_text(REQUESTS.format(keys=keys, body=body, answer=answer))
             for name in pids:
                 load(ports[name], script, 1, CONNECTIONS)
             turns = [
-                {name: spent(pid, ports[name], script, args.seconds) for name, pid in pids.items()}
+                {name: spent(pids[name], ports[name], script, args.seconds) for name in random.sample(list(pids), len(pids))}
                 for _ in range(args.turns)
             ]
-            each = {name: statistics.median(turn[name] for turn in turns) for name in pids}
-            shares = [turn["nginx"] / turn["gateway"] for turn in turns]
-            print(f"{shape:14} {each['nginx']:6.1f} µs nginx, {each['gateway']:6.1f} µs gateway    "
-                  f"{statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})", flush=True)
+            took = (f"{name} {statistics.median(turn[name] for turn in turns):6.1f} µs" for name in pids)
+            shares = ([turn[name] / turn["gateway"] for turn in turns] for name in PROXIES)
+            efficiency = (f"{statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f})" for each in shares)
+            print(f"{shape:14} {', '.join(took)}    {', '.join(efficiency)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,7 @@ pub struct GatewayOptions {
     pub version: (String, String),
 }
 
-/// A gateway. Clones share it.
-#[derive(Clone)]
+/// A gateway.
 pub struct Gateway(Arc<Parts>);
 
 /// What every request needs.

@@ -63,7 +63,7 @@ struct Parts {
 }
 
 /// A call that MLflow is known to answer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Call {
     /// Below which prefix it came.
     pub(crate) mount: Arc<Route>,

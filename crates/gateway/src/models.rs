@@ -57,7 +57,7 @@ pub(crate) struct Asker<'a> {
 }
 
 /// What is asked of the catalogue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     List,
     Create,

@@ -45,7 +45,7 @@ pub(crate) struct Limits {
 }
 
 /// Where a request leads.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Place {
     /// To a service behind the gateway.
     Route(Arc<Route>),

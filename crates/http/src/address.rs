@@ -30,6 +30,6 @@ pub fn origin(peer: Peer, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> Ori
     let forwarded = headers.get_all(FORWARDED_FOR);
     let client =
         client_behind(peer, forwarded.iter().filter_map(|value| value.to_str().ok()), trusted_proxies);
-    let forwards = forwarded.iter().next().is_some() || headers.contains_key(FORWARDED);
+    let forwards = headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED);
     Origin { client, is_certain: !forwards || client != peer.to_canonical() }
 }

@@ -46,6 +46,7 @@ pub struct Served<'a> {
 pub(crate) struct Reports {
     /// What the idempotency keys of this process begin with.
     maker: HolderId,
+    /// How many numbers were given: in order, for whoever gives some holds the shelf.
     made: AtomicU64,
     buffer: Mutex<Buffer>,
     shelf: Mutex<Shelf>,
@@ -227,7 +228,9 @@ impl Buffer {
             let (service_id, rest) = texts.split_at(note.service_length);
             let (endpoint, rest) = rest.split_at(note.endpoint_length);
             texts = rest;
-            add_line(&mut lines, |line| note.write(line, [service_id, endpoint, &maker], number, &mut times));
+            add_line(&mut lines, |line| {
+                note.write(line, [service_id, endpoint], (&maker, number), &mut times)
+            });
         }
         lines
     }
@@ -235,9 +238,14 @@ impl Buffer {
 
 impl Note {
     /// Writes a [`UsageRecord`](hokusai_api::usage::UsageRecord) with whose form the service can't find fault. There
-    /// is one for each request: by the library for JSON and by formats it takes three times the instructions.
-    fn write(&self, line: &mut Vec<u8>, texts: [&str; 3], number: u64, times: &mut Times) -> io::Result<()> {
-        let [service_id, endpoint, maker] = texts;
+    /// is one for each request, so numbers and times are written without the detours of formats.
+    fn write(
+        &self,
+        line: &mut Vec<u8>,
+        [service_id, endpoint]: [&str; 2],
+        (maker, number): (&str, u64),
+        times: &mut Times,
+    ) -> io::Result<()> {
         write!(line, r#"{{"key_id":"{}","service_id":"#, self.key)?;
         serde_json::to_writer(&mut *line, service_id)?;
         line.write_all(br#","endpoint":"#)?;
@@ -314,21 +322,28 @@ mod tests {
     #[test]
     fn every_report_is_told_apart_and_written_in_order() {
         let reports = Reports::open(MAKER.parse().unwrap(), None, 1 << 20).unwrap();
-        for endpoint in ["/a", "/a", "/b"] {
-            reports.take(&served(endpoint, 200, Duration::ZERO), Timestamp(0));
-        }
+        let take = |endpoint, at| reports.take(&served(endpoint, 200, Duration::ZERO), Timestamp(at));
+        take("/a", 1_000_001);
+        take("/a", 2_000_000);
         assert_eq!(reports.read(), None);
         assert!(!reports.is_empty());
+        reports.write_down();
+        // Now there is nothing.
+        reports.write_down();
+        take("/b", 2_500_000);
         reports.write_down();
         let read = reports.read().unwrap();
         let kept: Vec<_> = read
             .records
             .iter()
             .map(|written| written.record().unwrap())
-            .map(|record| (record.endpoint, record.key_id.unwrap(), record.idempotency_key.unwrap()))
+            .map(|record| (record.endpoint, record.idempotency_key.unwrap(), record.occurred_at.unwrap()))
             .collect();
-        let report = |endpoint: &str, number| (endpoint.into(), MAKER.into(), format!("{MAKER}-{number}"));
-        assert_eq!(kept, [report("/a", 0), report("/a", 1), report("/b", 2)]);
+        let report = |endpoint: &str, number, second: &str| {
+            (endpoint.into(), format!("{MAKER}-{number}"), format!("1970-01-01T00:00:0{second}Z"))
+        };
+        let expected = [report("/a", 0, "1.000001"), report("/a", 1, "2"), report("/b", 2, "2.500000")];
+        assert_eq!(kept, expected);
         reports.finish(read.bytes);
         assert!(reports.is_empty());
     }

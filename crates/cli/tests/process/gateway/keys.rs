@@ -322,6 +322,27 @@ fn a_key_of_one_address_is_good_from_there_only_whatever_is_claimed() {
 }
 
 #[test]
+fn requests_of_one_connection_are_each_of_its_own_client() {
+    let site = Site::on_sqlite();
+    let node = site.start();
+    let backend = Backend::polite();
+    let trusting = site.gateway(&[&node], &strict_routes(&backend));
+    let trusting = trusting.env("HOKUSAI_GATEWAY_TRUSTED_PROXIES", "127.0.0.1").start();
+    let (url, key) = (format!("http://{}/any", trusting.address), node.key_with(&json!({})));
+    let key = format!("X-API-Key: {}", key.text);
+    let mut args = Vec::new();
+    for claim in ["X-Forwarded-For: 203.0.113.7", "X-Forwarded-For: 1.1.1.1", "X-Other: none"] {
+        args.extend(["--next", "-s", "-o", "/dev/null", "-w", "%{num_connects} %{http_code},"]);
+        args.extend(["-H", &key, "-H", claim, &url]);
+    }
+    let ended = Program::other("curl", std::path::Path::new("/")).args(&args[1..]).run();
+    assert_eq!(ended.output, "1 200,0 200,0 200,");
+    let requests = backend.requests();
+    let clients: Vec<_> = requests.iter().map(|request| request.header("x-forwarded-for").unwrap()).collect();
+    assert_eq!(clients, ["203.0.113.7", "1.1.1.1", "127.0.0.1"]);
+}
+
+#[test]
 fn headers_of_64_kib_are_too_many() {
     let backend = Backend::polite();
     let front = strict(&backend);
