@@ -34,7 +34,7 @@ pub struct Times {
 }
 
 impl Times {
-    /// Writes microseconds since 1970 as [`write`] does, but thousandths of a second like others: with 6 digits.
+    /// Writes microseconds since 1970 as [`write()`] does, but thousandths of a second like others: with 6 digits.
     /// Beyond the calendar the fraction stays.
     pub fn write(&mut self, micros: i64) -> &str {
         let (second, fraction) = (micros.div_euclid(MICROS), micros.rem_euclid(MICROS));
