@@ -1,6 +1,6 @@
 """Measures the processor time of a request through the gateway, in turns with nginx as a plain proxy.
 
-Both stand before the same upstream, with kept connections and a line of log for each request. nginx checks
+All stand before the same upstream, with kept connections and a line of log for each request. nginx checks
 nothing; it runs once with one worker, and once with one for each processor, as the gateway does where it may use
 all of them. The gateway checks the key, counts the request against the key's limit, and reports its usage.
 
@@ -228,10 +228,10 @@ def main() -> None:
             script.write_text(REQUESTS.format(keys=keys, body=body, answer=answer))
             for name in pids:
                 load(ports[name], script, 1, CONNECTIONS)
-            turns = [
-                {name: spent(pids[name], ports[name], script, args.seconds) for name in random.sample(list(pids), len(pids))}
-                for _ in range(args.turns)
-            ]
+            turns = []
+            for _ in range(args.turns):
+                order = random.sample(list(pids), len(pids))
+                turns.append({name: spent(pids[name], ports[name], script, args.seconds) for name in order})
             took = (f"{name} {statistics.median(turn[name] for turn in turns):6.1f} µs" for name in pids)
             shares = ([turn[name] / turn["gateway"] for turn in turns] for name in PROXIES)
             efficiency = (f"{statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f})" for each in shares)

@@ -337,10 +337,18 @@ mod tests {
             .records
             .iter()
             .map(|written| written.record().unwrap())
-            .map(|record| (record.endpoint, record.idempotency_key.unwrap(), record.occurred_at.unwrap()))
+            .map(|record| {
+                (
+                    record.endpoint,
+                    record.key_id.unwrap(),
+                    record.idempotency_key.unwrap(),
+                    record.occurred_at.unwrap(),
+                )
+            })
             .collect();
         let report = |endpoint: &str, number, second: &str| {
-            (endpoint.into(), format!("{MAKER}-{number}"), format!("1970-01-01T00:00:0{second}Z"))
+            let (name, at) = (format!("{MAKER}-{number}"), format!("1970-01-01T00:00:0{second}Z"));
+            (endpoint.into(), MAKER.into(), name, at)
         };
         let expected = [report("/a", 0, "1.000001"), report("/a", 1, "2"), report("/b", 2, "2.500000")];
         assert_eq!(kept, expected);
