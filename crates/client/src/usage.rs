@@ -94,8 +94,8 @@ impl Client {
 
     /// As [`Client::record_usages`], of records that bear idempotency keys, with the client's token shown as a
     /// service token.
-    pub(crate) async fn report_usages(&self, records: &[Written]) -> Result<UsageRecorded, Error> {
-        let call = Call { body: Some(Written::batch(records)), ..Call::post(format!("{USAGE}/batch")) };
+    pub(crate) async fn report_usages(&self, records: &Written) -> Result<UsageRecorded, Error> {
+        let call = Call { body: Some(records.batch()), ..Call::post(format!("{USAGE}/batch")) };
         self.send(&call.credential(Credential::Service).repeat(Repeat::Freely)).await?.read_as()
     }
 

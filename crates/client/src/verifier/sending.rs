@@ -29,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Records that were read from the shelf, and how much of it they are. Those that the service has are gone
 /// from it.
 struct Batch {
-    parts: Vec<Vec<Written>>,
+    parts: Vec<Written>,
     bytes: u64,
 }
 
@@ -101,12 +101,10 @@ async fn send(desk: &Desk, reports: &Reports, batch: &mut Batch) -> Result<(), D
                 reports.is_failing(None);
             }
             Err(error) if is_about_records(&error) => {
-                let records = records.iter().filter_map(Written::record).collect();
-                let parts = without_refused(records, &error, clock::now());
+                let parts = without_refused(records.records().collect(), &error, clock::now());
                 let left: usize = parts.iter().map(Vec::len).sum();
                 reports.refused(sent - left as u64, &error);
-                let again = |part: Vec<UsageRecord>| part.iter().map(Written::again).collect();
-                batch.parts.extend(parts.into_iter().map(again));
+                batch.parts.extend(parts.into_iter().map(Written::from_iter));
             }
             Err(error) => {
                 batch.parts.push(records);

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, Write as _};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -18,8 +19,8 @@ const PREFIX: &str = "reports-";
 /// A file of this size is not written to any longer, in bytes.
 const FULL: u64 = 4 * 1024 * 1024;
 /// The most that is read at once, in bytes.
-const AT_ONCE: u64 = 1024 * 1024;
-/// The most records that are read at once.
+const AT_ONCE: u64 = 512 * 1024;
+/// The most records that are read at once. They are about as many bytes.
 const MOST_RECORDS: usize = 2000;
 /// The most that waits in memory where nothing can be written down, in bytes.
 const MOST_IN_MEMORY: u64 = 16 * 1024 * 1024;
@@ -49,14 +50,18 @@ enum Place {
     Memory(Vec<u8>),
 }
 
-/// A record as it was written down: JSON whose checksum is right. It is not read but for a reason.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Written(Box<[u8]>);
+/// Records as they were written down: JSON whose checksums are right. It is not read but for a reason.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Written {
+    text: Vec<u8>,
+    /// Where in the text each is.
+    places: Vec<Range<usize>>,
+}
 
 /// Records that were read.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Read {
-    pub(crate) records: Vec<Written>,
+    pub(crate) records: Written,
     /// Lines that held none.
     pub(crate) damaged: u64,
     /// How many bytes these were.
@@ -74,38 +79,61 @@ pub(crate) fn add_line(lines: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> 
     lines.push(b'\n');
 }
 
-fn read_line(line: &[u8]) -> Option<Written> {
+/// The JSON in a line, if its checksum is right.
+fn read_line(line: &[u8]) -> Option<&[u8]> {
     let (checksum, json) = line.split_at_checked(8)?;
     let json = json.strip_prefix(b" ")?;
     let checksum = u32::from_str_radix(std::str::from_utf8(checksum).ok()?, 16).ok()?;
-    (checksum == crc32fast::hash(json)).then(|| Written(json.into()))
+    (checksum == crc32fast::hash(json)).then_some(json)
 }
 
 impl Written {
-    /// The record; `None` if it is none, which the checksum all but rules out.
-    pub(crate) fn record(&self) -> Option<UsageRecord> {
-        serde_json::from_slice(&self.0).ok()
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
     }
 
-    /// A record that was changed.
-    pub(crate) fn again(record: &UsageRecord) -> Self {
-        Self(serde_json::to_vec(record).expect("texts and numbers can be written as JSON").into())
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.is_empty()
     }
 
-    /// The body of a batch of records: a [`UsageBatch`](hokusai_api::usage::UsageBatch).
-    pub(crate) fn batch(records: &[Self]) -> Vec<u8> {
+    /// The records, but for what is none, which the checksum all but rules out.
+    pub(crate) fn records(&self) -> impl Iterator<Item = UsageRecord> {
+        self.parts().filter_map(|json| serde_json::from_slice(json).ok())
+    }
+
+    /// The body of a batch of these: a [`UsageBatch`](hokusai_api::usage::UsageBatch).
+    pub(crate) fn batch(&self) -> Vec<u8> {
         let (begin, end) = (r#"{"records":["#, "]}");
-        let length: usize = records.iter().map(|record| record.0.len() + 1).sum();
+        let length: usize = self.parts().map(|json| json.len() + 1).sum();
         let mut body = Vec::with_capacity(begin.len() + length + end.len());
         body.extend_from_slice(begin.as_bytes());
-        for (place, record) in records.iter().enumerate() {
-            if place > 0 {
+        for (number, json) in self.parts().enumerate() {
+            if number > 0 {
                 body.push(b',');
             }
-            body.extend_from_slice(&record.0);
+            body.extend_from_slice(json);
         }
         body.extend_from_slice(end.as_bytes());
         body
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.places.iter().map(|place| &self.text[place.clone()])
+    }
+}
+
+/// Records that were changed.
+impl FromIterator<UsageRecord> for Written {
+    fn from_iter<I: IntoIterator<Item = UsageRecord>>(records: I) -> Self {
+        let mut written = Self::default();
+        for record in records {
+            let begin = written.text.len();
+            serde_json::to_writer(&mut written.text, &record).expect("texts and numbers can be written as JSON");
+            written.places.push(begin..written.text.len());
+        }
+        written
     }
 }
 
@@ -206,7 +234,7 @@ impl Shelf {
                 Place::File(path, _) => read_from(path, from, at(size)),
             };
             match chunk {
-                Ok(chunk) => return Some(read_lines(&chunk, from + size == *length)),
+                Ok(chunk) => return Some(read_lines(chunk, from + size == *length)),
                 Err(error) => {
                     // The next process on this directory tries again.
                     tracing::warn!(
@@ -258,24 +286,29 @@ fn read_from(path: &Path, from: u64, size: usize) -> io::Result<Vec<u8>> {
 }
 
 /// As many records as may be read at once. `is_all` says that nothing comes after these bytes.
-fn read_lines(bytes: &[u8], is_all: bool) -> Read {
-    let mut read = Read::default();
-    for line in lines(bytes) {
+fn read_lines(bytes: Vec<u8>, is_all: bool) -> Read {
+    let (mut places, mut damaged, mut length) = (Vec::with_capacity(MOST_RECORDS), 0, 0);
+    for line in lines(&bytes) {
         let is_whole = line.ends_with(b"\n");
-        if read.records.len() == MOST_RECORDS || !(is_whole || is_all || line.len() == bytes.len()) {
+        if places.len() == MOST_RECORDS || !(is_whole || is_all || line.len() == bytes.len()) {
             break;
         }
-        read.bytes += line.len() as u64;
+        let begin = length;
+        length += line.len();
         // A machine that lost its power may leave zeros before what was written last.
         let text = line.trim_ascii_end();
-        let text = &text[text.iter().take_while(|byte| **byte == 0).count()..];
+        let zeros = text.iter().take_while(|byte| **byte == 0).count();
+        let text = &text[zeros..];
         match read_line(text).filter(|_| is_whole) {
-            Some(record) => read.records.push(record),
+            Some(json) => {
+                let end = begin + zeros + text.len();
+                places.push(end - json.len()..end);
+            }
             None if text.is_empty() => {}
-            None => read.damaged += 1,
+            None => damaged += 1,
         }
     }
-    read
+    Read { records: Written { text: bytes, places }, damaged, bytes: length as u64 }
 }
 
 /// The lines of a text, with what ends them.
@@ -319,7 +352,7 @@ mod tests {
     }
 
     fn names(read: &Read) -> Vec<String> {
-        read.records.iter().map(|written| written.record().unwrap().endpoint).collect()
+        read.records.records().map(|record| record.endpoint).collect()
     }
 
     fn files(directory: &Path) -> Vec<PathBuf> {
@@ -419,15 +452,17 @@ mod tests {
     #[test]
     fn a_batch_is_what_its_records_are() {
         let mut shelf = Shelf::open(None, u64::MAX).unwrap();
-        assert_eq!(Written::batch(&[]), br#"{"records":[]}"#);
+        assert_eq!(Written::default().batch(), br#"{"records":[]}"#);
         let records = ["a", "\"b\"", "c, d"].map(record);
         for record in &records {
             assert_eq!(shelf.put(line(record).as_bytes()), 0);
         }
-        let body = Written::batch(&shelf.read().unwrap().records);
-        let batch: UsageBatch = serde_json::from_slice(&body).unwrap();
-        assert_eq!(batch.records, records);
-        assert_eq!(Written::again(&records[1]).record().unwrap(), records[1]);
+        let read = shelf.read().unwrap().records;
+        for written in [&read, &read.records().collect()] {
+            let batch: UsageBatch = serde_json::from_slice(&written.batch()).unwrap();
+            assert_eq!(batch.records, records);
+            assert_eq!(written.len(), 3);
+        }
     }
 
     #[test]
