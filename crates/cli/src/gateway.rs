@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use hokusai_client::{Client, Secret, Verifier};
-use hokusai_gateway::{Fault, Gateway, GatewayOptions, Mlflow, RouteTable, Surroundings};
+use hokusai_gateway::{AccessLog, Fault, Gateway, GatewayOptions, Mlflow, RouteTable, Surroundings};
 use hokusai_http::{Exposition, Listener, Workers};
 
 use crate::failure::Failure;
@@ -141,7 +141,10 @@ fn service_token(settings: &GatewaySettings) -> Result<Secret, Failure> {
 }
 
 /// How the settings shape the gateway.
-pub(crate) fn options(settings: &GatewaySettings) -> Result<GatewayOptions, Failure> {
+pub(crate) fn options(
+    settings: &GatewaySettings,
+    access_log: Option<AccessLog>,
+) -> Result<GatewayOptions, Failure> {
     Ok(GatewayOptions {
         trusted_proxies: Settings::blocks("trusted_proxies", settings.trusted_proxies.as_ref())?,
         metrics_networks: Settings::blocks("metrics_networks", settings.metrics_networks.as_ref())?,
@@ -152,6 +155,7 @@ pub(crate) fn options(settings: &GatewaySettings) -> Result<GatewayOptions, Fail
         is_tls: settings.tls_certificate.is_some() || settings.behind_tls_proxy.unwrap_or(false),
         allowed_hosts: Vec::new(),
         mlflow: mlflow(settings)?,
+        access_log,
         version: (env!("CARGO_PKG_VERSION").into(), env!("HOKUSAI_COMMIT").into()),
     })
 }

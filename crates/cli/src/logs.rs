@@ -7,10 +7,11 @@ mod text;
 use std::io::{self, IsTerminal as _};
 
 use clap::ValueEnum;
+use hokusai_gateway::{ACCESS, AccessLog};
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
-use held::Logs;
+use held::Lines;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -32,6 +33,25 @@ const BOUNDED: [&str; 6] = [
     "tokio_rustls=info",
 ];
 
+/// The log. What waits is written when it is dropped.
+pub(crate) struct Logs {
+    lines: Lines,
+    is_plain: bool,
+}
+
+impl Logs {
+    /// Where a gateway's lines about requests go: there is one for each, so plain text is written without detours.
+    pub(crate) fn access_log(&self) -> Option<AccessLog> {
+        self.is_plain.then(|| {
+            if !tracing::enabled!(target: ACCESS, tracing::Level::INFO) {
+                return AccessLog::to(|_| {});
+            }
+            let lines = self.lines.writer();
+            AccessLog::to(move |access| lines.add(access))
+        })
+    }
+}
+
 /// Starts logging, until what is returned is dropped. A filter that can't be read is an error.
 pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<Logs> {
     let mut filter = EnvFilter::builder().parse(filter)?;
@@ -39,7 +59,7 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<Logs> {
         filter = filter.add_directive(bound.parse()?);
     }
     let colored = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let lines = Logs::to(io::stderr());
+    let lines = Lines::to(io::stderr());
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(lines.writer())
@@ -48,9 +68,9 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<Logs> {
         // a full disk would end every request.
         .log_internal_errors(false);
     let started = match format {
-        LogFormat::Text => logs.event_format(text::Lines::new()).try_init(),
+        LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("{error}"))?;
-    Ok(lines)
+    Ok(Logs { lines, is_plain: format == LogFormat::Text && !colored })
 }

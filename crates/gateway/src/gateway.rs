@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use ipnet::IpNet;
 
+use crate::access::{Access, AccessLog};
 use crate::body::{AnswerBody, Upload};
 use crate::clock::{self, Moment};
 use crate::config::RouteTable;
@@ -22,8 +23,6 @@ use crate::routes::{Limits, Place, Routes};
 use crate::traffic::{self, Traffic};
 use crate::{answer, credential, forward, own, receive};
 
-/// What the line of log about each request is about.
-pub const ACCESS: &str = "hokusai_gateway::access";
 /// The status that is noted of a request whose caller did not wait for the answer.
 const CALLER_GONE: u16 = 499;
 
@@ -42,6 +41,8 @@ pub struct GatewayOptions {
     pub allowed_hosts: Vec<String>,
     /// The MLflow server behind it.
     pub mlflow: Option<Mlflow>,
+    /// Where the lines about requests go; `None`: where all others do.
+    pub access_log: Option<AccessLog>,
     /// The program's version, and the commit that it was built from.
     pub version: (String, String),
 }
@@ -245,17 +246,19 @@ impl Drop for Exchange {
             let service_id = place.service().unwrap_or(&key.rights.service_id);
             gateway.verifier.report(Served { key: key.id, service_id, endpoint: place.name(), status, took });
         }
-        tracing::info!(
-            target: ACCESS,
-            request_id = %self.caller.id.text(),
-            method = receive::known_method(&self.method),
-            route = place.map_or("none", Place::name),
+        let access = Access {
+            request_id: self.caller.id.text(),
+            method: receive::known_method(&self.method),
+            route: place.map_or("none", Place::name),
             status,
-            client = self.caller.address.to_str().map(tracing::field::display).ok(),
-            key_id = admitted.map(|(key, _)| tracing::field::display(key.id)),
-            took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            "request"
-        );
+            client: self.caller.address.to_str().unwrap_or_default(),
+            key_id: admitted.map(|(key, _)| key.id),
+            took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        };
+        match &gateway.options.access_log {
+            Some(log) => log.take(&access),
+            None => access.tell(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! (ask the verifier, which judges and counts), `forward` (to the upstream), and `answer`. What does not
 //! pass is a [`Denial`](hokusai_client::Denial) that names why; nothing passes by default.
 
+mod access;
 mod alarm;
 mod answer;
 mod authorise;
@@ -27,6 +28,7 @@ mod traffic;
 mod upstream;
 mod verify;
 
+pub use access::{ACCESS, Access, AccessLog};
 pub use config::{Fault, RouteSummary, RouteTable, Surroundings};
-pub use gateway::{ACCESS, Gateway, GatewayOptions, serve};
+pub use gateway::{Gateway, GatewayOptions, serve};
 pub use mlflow::Mlflow;

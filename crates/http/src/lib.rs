@@ -4,6 +4,7 @@
 //! It knows no route and no key.
 
 mod address;
+mod aside;
 mod exchange;
 mod gathered;
 mod headers;

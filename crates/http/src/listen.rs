@@ -26,6 +26,7 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use crate::address::Peer;
+use crate::aside::Aside;
 use crate::exchange::{Answer, Answering, Exchanges, Streams};
 use crate::gathered::Gathered;
 use crate::lingering::Lingering;
@@ -259,11 +260,11 @@ where
 async fn drive(connection: impl GracefulConnection, exchanges: &Exchanges, shared: &Shared) -> &'static str {
     let (headers, mut crowd) = (shared.options.headers, shared.crowd.clone());
     tokio::pin!(connection);
-    // What has come is read before it is looked at whether anything did.
+    // What has come is read before it is looked at whether anything did, and that is not looked at for each request.
     let is_idle = tokio::select! {
         biased;
         ended = &mut connection => return outcome(ended),
-        is_idle = exchanges.cease(&mut crowd, headers) => is_idle,
+        is_idle = Aside::new(exchanges.cease(&mut crowd, headers)) => is_idle,
     };
     exchanges.end();
     connection.as_mut().graceful_shutdown();

@@ -9,7 +9,7 @@ use hokusai_core::policy::{Attempt, ClientAddress, DEFAULT_RATE_LIMIT, Demand};
 use hokusai_core::scope::Scope;
 use hokusai_core::token::Role;
 use hokusai_engine::{Actor, Engine, Expiry, KeyWish, TokenWish};
-use hokusai_gateway::Gateway;
+use hokusai_gateway::{AccessLog, Gateway};
 
 use crate::failure::Failure;
 use crate::files;
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let file = args.config.as_deref().map(ConfigFile::read).transpose()?;
     let mut behind = behind(args, file.as_ref())?;
-    let _logs = logs::start(&args.log, LogFormat::Text)?;
+    let logs = logs::start(&args.log, LogFormat::Text)?;
     files::make_private_directory(&args.dir)?;
     service::block_on(async {
         // From here on, whatever is started is stopped.
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         if let Some(server) = &mlflow {
             behind.mlflow_url = Some(server.url.clone());
         }
-        let served = serve(args, behind, file.as_ref(), mlflow.as_mut(), stop).await;
+        let served = serve(args, behind, file.as_ref(), mlflow.as_mut(), logs.access_log(), stop).await;
         if let Some(server) = mlflow {
             server.stop().await;
         }
@@ -99,6 +99,7 @@ async fn serve(
     mut behind: GatewaySettings,
     file: Option<&ConfigFile>,
     mlflow: Option<&mut MlflowServer>,
+    access_log: Option<AccessLog>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     tokio::pin!(stop);
@@ -131,7 +132,7 @@ async fn serve(
     }));
     let nodes = gateway::Nodes::of(&behind)?;
     let verifier = gateway::verifier(&behind, &nodes)?;
-    let mut options = gateway::options(&behind)?;
+    let mut options = gateway::options(&behind, access_log)?;
     options.allowed_hosts = this_machine();
     let in_front = options.mlflow.clone();
     let is_ready = match (mlflow, &in_front) {

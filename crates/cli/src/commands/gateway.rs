@@ -24,14 +24,14 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let routes = gateway::routes(&settings, file.as_ref())?;
     if args.check {
         gateway::validation_ttl(&settings)?;
-        return show(&routes, gateway::options(&settings)?.mlflow.as_ref());
+        return show(&routes, gateway::options(&settings, None)?.mlflow.as_ref());
     }
-    let _logs = logs::start(
+    let logs = logs::start(
         settings.log.as_deref().unwrap_or("info"),
         settings.log_format.unwrap_or(LogFormat::Text),
     )?;
     block_on(async {
-        let options = gateway::options(&settings)?;
+        let options = gateway::options(&settings, logs.access_log())?;
         let listener = gateway::bind(&settings).await?;
         let exposition = hokusai_http::install_metrics()?;
         let nodes = gateway::Nodes::of(&settings)?;

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-/// The time of the wall clock.
+/// Microseconds since 1970, by the wall clock.
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-pub(super) fn now() -> Timestamp {
-    Timestamp::now()
+pub(super) fn now() -> i64 {
+    Timestamp::now().as_microsecond()
 }

@@ -8,9 +8,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use hokusai_gateway::ACCESS;
+use hokusai_api::time::Times;
+use hokusai_gateway::{ACCESS, Access};
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::{clock, text};
 
 /// How long a line waits at the most.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -18,8 +21,8 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// processes do not get into one another.
 const AT_ONCE: usize = 4096;
 
-/// The log. What waits is written when it is dropped.
-pub(crate) struct Logs(Arc<Shared>);
+/// Lines on their way. What waits is written when it is dropped.
+pub(super) struct Lines(Arc<Shared>);
 
 struct Shared {
     log: Mutex<Log>,
@@ -31,6 +34,8 @@ struct Shared {
 
 struct Log {
     waiting: Vec<u8>,
+    /// Writes the times of lines about requests.
+    times: Times,
     /// Whether the thread that writes what has waited is to be told of the first line.
     is_idle: bool,
     has_ended: bool,
@@ -51,14 +56,19 @@ pub(super) struct Line<'a> {
     may_wait: bool,
 }
 
-impl Logs {
+impl Lines {
     /// A log that is written to `out`.
     pub(super) fn to(out: impl Write + Send + 'static) -> Self {
         Self::held_for(MOMENT, out)
     }
 
     fn held_for(moment: Duration, out: impl Write + Send + 'static) -> Self {
-        let log = Log { waiting: Vec::with_capacity(AT_ONCE), is_idle: false, has_ended: false };
+        let log = Log {
+            waiting: Vec::with_capacity(AT_ONCE),
+            times: Times::default(),
+            is_idle: false,
+            has_ended: false,
+        };
         let out = Out { to: Box::new(out), lines: Vec::with_capacity(AT_ONCE) };
         let shared = Arc::new(Shared { log: Mutex::new(log), out: Mutex::new(out), came: Condvar::new() });
         let writing = shared.clone();
@@ -72,7 +82,7 @@ impl Logs {
     }
 }
 
-impl Drop for Logs {
+impl Drop for Lines {
     fn drop(&mut self) {
         self.0.lock().has_ended = true;
         self.0.came.notify_one();
@@ -100,6 +110,28 @@ impl Shared {
         }
     }
 
+    /// The log, with room for a line of so many bytes.
+    fn room(&self, length: usize) -> MutexGuard<'_, Log> {
+        let mut log = self.lock();
+        while !log.waiting.is_empty() && log.waiting.len() + length > AT_ONCE {
+            drop(log);
+            self.write_waiting();
+            log = self.lock();
+        }
+        log
+    }
+
+    /// A line was added.
+    fn added(&self, log: MutexGuard<'_, Log>, is_first: bool, may_wait: bool) {
+        // Nobody writes what comes after the end.
+        if !may_wait || log.has_ended {
+            drop(log);
+            self.write_waiting();
+        } else if log.is_idle && is_first {
+            self.came.notify_one();
+        }
+    }
+
     /// A log that can't be written is no reason to end: the lines are lost.
     fn write_waiting(&self) {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,6 +139,18 @@ impl Shared {
         std::mem::swap(&mut self.lock().waiting, lines);
         let _ = to.write_all(lines);
         lines.clear();
+    }
+}
+
+impl LineWriter {
+    /// Adds the line about a request.
+    pub(super) fn add(&self, access: &Access<'_>) {
+        let line = text::Line::about(access);
+        let mut log = self.0.room(line.longest());
+        let is_first = log.waiting.is_empty();
+        let Log { waiting, times, .. } = &mut *log;
+        line.add_to(waiting, times.write(clock::now()));
+        self.0.added(log, is_first, true);
     }
 }
 
@@ -124,20 +168,10 @@ impl<'a> MakeWriter<'a> for LineWriter {
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut log = self.shared.lock();
-        while !log.waiting.is_empty() && log.waiting.len() + line.len() > AT_ONCE {
-            drop(log);
-            self.shared.write_waiting();
-            log = self.shared.lock();
-        }
+        let mut log = self.shared.room(line.len());
+        let is_first = log.waiting.is_empty();
         log.waiting.extend_from_slice(line);
-        // Nobody writes what comes after the end.
-        if !self.may_wait || log.has_ended {
-            drop(log);
-            self.shared.write_waiting();
-        } else if log.is_idle && log.waiting.len() == line.len() {
-            self.shared.came.notify_one();
-        }
+        self.shared.added(log, is_first, self.may_wait);
         Ok(line.len())
     }
 
@@ -180,9 +214,9 @@ mod tests {
     const LONG: Duration = Duration::from_secs(3600);
 
     /// A log in which lines wait for so long, what writes to it, and what was written.
-    fn log(moment: Duration) -> (Logs, impl Subscriber + Send + Sync, Written) {
+    fn log(moment: Duration) -> (Lines, impl Subscriber + Send + Sync, Written) {
         let written = Written::default();
-        let logs = Logs::held_for(moment, written.clone());
+        let logs = Lines::held_for(moment, written.clone());
         let lines = tracing_subscriber::fmt().with_writer(logs.writer()).with_ansi(false);
         (logs, lines.without_time().with_target(false).with_level(false).finish(), written)
     }

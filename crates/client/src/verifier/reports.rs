@@ -335,7 +335,8 @@ mod tests {
     #[test]
     fn every_report_is_told_apart_and_written_in_order() {
         let reports = Reports::open(MAKER.parse().unwrap(), None, 1 << 20).unwrap();
-        let take = |endpoint, at| reports.take(&served(endpoint, 200, Duration::ZERO), Timestamp(at), || false);
+        let take =
+            |endpoint, at| reports.take(&served(endpoint, 200, Duration::ZERO), Timestamp(at), || false);
         take("/a", 1_000_001);
         take("/a", 2_000_000);
         assert_eq!(reports.read(), None);
@@ -373,7 +374,8 @@ mod tests {
         let reports = Reports::open(MAKER.parse().unwrap(), None, 400).unwrap();
         let caught_at_it = lock(&reports.buffer);
         std::thread::scope(|scope| {
-            let take = |is_left| reports.take(&served("/a", 200, Duration::ZERO), Timestamp(0), move || is_left);
+            let take =
+                |is_left| reports.take(&served("/a", 200, Duration::ZERO), Timestamp(0), move || is_left);
             scope.spawn(move || take(true)).join().unwrap();
             let waiting = scope.spawn(move || take(false));
             std::thread::sleep(Duration::from_millis(100));

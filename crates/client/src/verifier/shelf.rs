@@ -130,7 +130,8 @@ impl FromIterator<UsageRecord> for Written {
         let mut written = Self::default();
         for record in records {
             let begin = written.text.len();
-            serde_json::to_writer(&mut written.text, &record).expect("texts and numbers can be written as JSON");
+            serde_json::to_writer(&mut written.text, &record)
+                .expect("texts and numbers can be written as JSON");
             written.places.push(begin..written.text.len());
         }
         written
