@@ -4,7 +4,9 @@ mod clock;
 mod held;
 mod text;
 
+use std::fs::File;
 use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd as _;
 
 use clap::ValueEnum;
 use hokusai_gateway::{ACCESS, AccessLog};
@@ -52,6 +54,13 @@ impl Logs {
     }
 }
 
+/// How many bytes are written at once at the most.
+fn at_once() -> usize {
+    let stderr = io::stderr().as_fd().try_clone_to_owned();
+    let is_file = stderr.and_then(|stderr| File::from(stderr).metadata()).is_ok_and(|about| about.is_file());
+    if is_file { held::FILE } else { held::PIPE }
+}
+
 /// Starts logging, until what is returned is dropped. A filter that can't be read is an error.
 pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<Logs> {
     let mut filter = EnvFilter::builder().parse(filter)?;
@@ -59,7 +68,7 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> anyhow::Result<Logs> {
         filter = filter.add_directive(bound.parse()?);
     }
     let colored = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let lines = Lines::to(io::stderr());
+    let lines = Lines::to(io::stderr(), at_once());
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(lines.writer())

@@ -16,6 +16,8 @@ use crate::forward::drop_between_neighbours;
 use crate::gateway::{Caller, Seen};
 use crate::upstream::Lease;
 
+/// How many headers most answers get.
+const OWN: usize = 4;
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
@@ -77,6 +79,7 @@ pub(crate) fn finish(
 ) -> Response<AnswerBody> {
     let is_our_own = response.extensions_mut().remove::<OfOurOwn>().is_some();
     let headers = response.headers_mut();
+    headers.reserve(OWN);
     headers.insert(REQUEST_ID, caller.id.value());
     if is_our_own {
         add_security_headers(headers, strict_transport);

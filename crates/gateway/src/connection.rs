@@ -63,19 +63,15 @@ struct Driver {
 }
 
 impl Driver {
-    /// Polls a part of an exchange; before, what can be read and written is.
-    fn poll<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut part: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
+    /// Polls a part of an exchange; before, what can be read and written is, if that may have changed.
+    fn poll<T>(&mut self, cx: &mut Context<'_>, part: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
         let Self { moving, bell } = self;
-        bell.poll(cx, |cx| {
+        let moves = |cx: &mut Context<'_>| {
             if moving.as_mut().is_some_and(|moving| moving.as_mut().poll(cx).is_ready()) {
                 *moving = None;
             }
-            part(cx)
-        })
+        };
+        bell.poll(cx, moves, part)
     }
 }
 

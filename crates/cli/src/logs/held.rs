@@ -17,9 +17,11 @@ use super::{clock, text};
 
 /// How long a line waits at the most.
 const MOMENT: Duration = Duration::from_millis(100);
-/// What waits has at most so many bytes. A pipe takes them as a whole (`PIPE_BUF`), so that the lines of several
-/// processes do not get into one another.
-const AT_ONCE: usize = 4096;
+/// What waits for a pipe, or whatever else, has at most so many bytes. A pipe takes them as a whole (`PIPE_BUF`), so
+/// that the lines of several processes do not get into one another.
+pub(super) const PIPE: usize = 4096;
+/// What waits for a file, which takes any number of bytes as a whole, has at most so many.
+pub(super) const FILE: usize = 64 * 1024;
 
 /// Lines on their way. What waits is written when it is dropped.
 pub(super) struct Lines(Arc<Shared>);
@@ -30,6 +32,8 @@ struct Shared {
     out: Mutex<Out>,
     /// The first line waits.
     came: Condvar,
+    /// The most bytes that wait.
+    at_once: usize,
 }
 
 struct Log {
@@ -57,20 +61,21 @@ pub(super) struct Line<'a> {
 }
 
 impl Lines {
-    /// A log that is written to `out`.
-    pub(super) fn to(out: impl Write + Send + 'static) -> Self {
-        Self::held_for(MOMENT, out)
+    /// Lines that are written to `out`, at most so many bytes at once.
+    pub(super) fn to(out: impl Write + Send + 'static, at_once: usize) -> Self {
+        Self::held_for(MOMENT, out, at_once)
     }
 
-    fn held_for(moment: Duration, out: impl Write + Send + 'static) -> Self {
+    fn held_for(moment: Duration, out: impl Write + Send + 'static, at_once: usize) -> Self {
         let log = Log {
-            waiting: Vec::with_capacity(AT_ONCE),
+            waiting: Vec::with_capacity(at_once),
             times: Times::default(),
             is_idle: false,
             has_ended: false,
         };
-        let out = Out { to: Box::new(out), lines: Vec::with_capacity(AT_ONCE) };
-        let shared = Arc::new(Shared { log: Mutex::new(log), out: Mutex::new(out), came: Condvar::new() });
+        let out = Out { to: Box::new(out), lines: Vec::with_capacity(at_once) };
+        let shared =
+            Arc::new(Shared { log: Mutex::new(log), out: Mutex::new(out), came: Condvar::new(), at_once });
         let writing = shared.clone();
         // Without the thread a line waits for the next ones.
         let _ = thread::Builder::new().name("log".to_owned()).spawn(move || writing.keep_writing(moment));
@@ -113,7 +118,7 @@ impl Shared {
     /// The log, with room for a line of so many bytes.
     fn room(&self, length: usize) -> MutexGuard<'_, Log> {
         let mut log = self.lock();
-        while !log.waiting.is_empty() && log.waiting.len() + length > AT_ONCE {
+        while !log.waiting.is_empty() && log.waiting.len() + length > self.at_once {
             drop(log);
             self.write_waiting();
             log = self.lock();
@@ -216,7 +221,7 @@ mod tests {
     /// A log in which lines wait for so long, what writes to it, and what was written.
     fn log(moment: Duration) -> (Lines, impl Subscriber + Send + Sync, Written) {
         let written = Written::default();
-        let logs = Lines::held_for(moment, written.clone());
+        let logs = Lines::held_for(moment, written.clone(), PIPE);
         let lines = tracing_subscriber::fmt().with_writer(logs.writer()).with_ansi(false);
         (logs, lines.without_time().with_target(false).with_level(false).finish(), written)
     }
@@ -244,14 +249,42 @@ mod tests {
             assert_eq!(written.take(), [] as [&str; 0]);
             tracing::warn!("now");
             assert_eq!(written.take(), ["number=1\nnumber=2\nnow\n"]);
-            (0..AT_ONCE / 8).for_each(request);
+            (0..PIPE / 8).for_each(request);
             let at_once = written.take();
-            assert!(
-                at_once.len() == 1 && (AT_ONCE - 20..=AT_ONCE).contains(&at_once[0].len()),
-                "{at_once:?}"
-            );
+            assert!(at_once.len() == 1 && (PIPE - 20..=PIPE).contains(&at_once[0].len()), "{at_once:?}");
             assert!(at_once[0].ends_with('\n'));
         });
+    }
+
+    #[test]
+    fn lines_that_take_no_detour_wait_with_the_others_and_are_never_cut() {
+        const ROUTE: &str = "/a/route/of/some/length";
+        let (logs, logging, written) = log(LONG);
+        let access = |took_us| Access {
+            request_id: "an-id",
+            method: "GET",
+            route: ROUTE,
+            status: 200,
+            client: "::1",
+            key_id: None,
+            took_us,
+        };
+        tracing::subscriber::with_default(logging, || {
+            request(1);
+            logs.writer().add(&access(2));
+            assert_eq!(written.take(), [] as [&str; 0]);
+            tracing::warn!("now");
+            let all = written.take().concat();
+            let lines: Vec<&str> = all.lines().collect();
+            assert!(lines.len() == 3 && lines[1].ends_with(" took_us=2"), "{all}");
+            (0..100).for_each(|took_us| logs.writer().add(&access(took_us)));
+        });
+        drop(logs);
+        let parts = written.take();
+        assert!(parts.len() > 2 && parts.iter().all(|part| part.len() <= PIPE && part.ends_with('\n')));
+        let whole = |(number, line): (usize, &str)| line.ends_with(&format!("client=::1 took_us={number}"));
+        assert!(parts.concat().lines().enumerate().all(whole), "{parts:?}");
+        assert_eq!(parts.concat().lines().count(), 100);
     }
 
     #[test]

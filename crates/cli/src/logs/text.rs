@@ -51,7 +51,7 @@ impl<'a> Line<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logs::held::{Lines, Written};
+    use crate::logs::held::{Lines, PIPE, Written};
 
     #[test]
     fn lines_are_as_the_library_writes_them() {
@@ -79,7 +79,7 @@ mod tests {
         ];
         for access in [usual].iter().chain(&others) {
             let written = Written::default();
-            let logs = Lines::to(written.clone());
+            let logs = Lines::to(written.clone(), PIPE);
             let library = tracing_subscriber::fmt().with_ansi(false).with_writer(logs.writer()).finish();
             tracing::subscriber::with_default(library, || access.tell());
             drop(logs);
