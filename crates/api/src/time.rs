@@ -37,13 +37,22 @@ impl Times {
     /// Writes microseconds since 1970 as [`write()`] does, but thousandths of a second like others: with 6 digits.
     /// Beyond the calendar the fraction stays.
     pub fn write(&mut self, micros: i64) -> &str {
+        self.write_with(micros, false)
+    }
+
+    /// Writes microseconds since 1970, always with 6 digits behind the second.
+    pub fn write_in_full(&mut self, micros: i64) -> &str {
+        self.write_with(micros, true)
+    }
+
+    fn write_with(&mut self, micros: i64, in_full: bool) -> &str {
         let (second, fraction) = (micros.div_euclid(MICROS), micros.rem_euclid(MICROS));
         if self.second != Some(second) {
             let text = write(second.max(i64::MIN / MICROS) * MICROS);
             *self = Self { second: Some(second), whole: text.len() - "Z".len(), text };
         }
         self.text.truncate(self.whole);
-        if fraction > 0 {
+        if fraction > 0 || in_full {
             self.text.push('.');
             self.text.push_str(&itoa::Buffer::new().format(MICROS + fraction)[1..]);
         }
@@ -82,6 +91,10 @@ mod tests {
             assert_eq!(times.write(micros), write(micros), "{micros}");
         }
         assert_eq!(times.write(120_000), "1970-01-01T00:00:00.120000Z");
+        for (micros, text) in [(0, "1970-01-01T00:00:00.000000Z"), (2_000_001, "1970-01-01T00:00:02.000001Z")]
+        {
+            assert_eq!(times.write_in_full(micros), text);
+        }
         for beyond in [i64::MIN, i64::MAX] {
             assert!(read(times.write(beyond)).is_some(), "{}", times.text);
         }

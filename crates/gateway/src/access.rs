@@ -32,7 +32,7 @@ pub struct Access<'a> {
 pub struct AccessLog(Arc<dyn Fn(&Access<'_>) + Send + Sync>);
 
 impl AccessLog {
-    /// Gives each request to `write`, which must not wait.
+    /// Gives each request to `write`. The worker that answered it, and all of its connections, wait for that.
     pub fn to(write: impl Fn(&Access<'_>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(write))
     }

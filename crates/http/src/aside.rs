@@ -17,12 +17,9 @@ pin_project! {
         shared: Arc<Shared>,
         // Of what waits.
         waker: Waker,
-        // Of the task, as it was when this was polled last.
-        task: Option<Waker>,
     }
 }
 
-#[derive(Default)]
 struct Shared {
     is_woken: AtomicBool,
     task: AtomicWaker,
@@ -30,8 +27,9 @@ struct Shared {
 
 impl<F: Future> Aside<F> {
     pub(crate) fn new(waits: F) -> Self {
-        let shared = Arc::<Shared>::default();
-        Self { waits, waker: Waker::from(shared.clone()), shared, task: None }
+        // What was never polled has something to do.
+        let shared = Arc::new(Shared { is_woken: AtomicBool::new(true), task: AtomicWaker::new() });
+        Self { waits, waker: Waker::from(shared.clone()), shared }
     }
 }
 
@@ -40,16 +38,11 @@ impl<F: Future> Future for Aside<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let is_known = this.task.as_ref().is_some_and(|task| task.will_wake(cx.waker()));
-        if is_known && !this.shared.is_woken.load(Ordering::Acquire) {
+        // Each time, and first: whoever woke it before may only now take the task's waker with it.
+        this.shared.task.register(cx.waker());
+        if !this.shared.is_woken.swap(false, Ordering::SeqCst) {
             return Poll::Pending;
         }
-        if !is_known {
-            *this.task = Some(cx.waker().clone());
-        }
-        // Whoever wakes it from here on is heard.
-        this.shared.task.register(cx.waker());
-        this.shared.is_woken.store(false, Ordering::SeqCst);
         this.waits.poll(&mut Context::from_waker(this.waker))
     }
 }
@@ -91,6 +84,7 @@ mod tests {
             if polls.fetch_add(1, Ordering::SeqCst) < 3 { Poll::Pending } else { Poll::Ready(()) }
         });
         let mut aside = pin!(Aside::new(waits));
+        let shared = aside.shared.clone();
         let tasks = [(); 2].map(|()| Arc::<Task>::default());
         let mut poll = |task: usize| {
             let polled = aside.as_mut().poll(&mut Context::from_waker(&Waker::from(tasks[task].clone())));
@@ -99,11 +93,16 @@ mod tests {
         let woken = || [0, 1].map(|task| tasks[task].0.load(Ordering::SeqCst));
         assert_eq!([poll(0), poll(0)], [(false, 1), (false, 1)]);
         // Another task has it now, and is the one to be woken.
-        assert_eq!([poll(1), poll(1)], [(false, 2), (false, 2)]);
-        for times in [1, 2] {
-            let waker = inner.lock().unwrap().clone();
-            waker.wake();
-            assert_eq!((woken(), poll(1)), ([0, times], (times == 2, 2 + times)));
-        }
+        assert_eq!([poll(1), poll(1)], [(false, 1), (false, 1)]);
+        let wake = || inner.lock().unwrap().wake_by_ref();
+        wake();
+        assert_eq!((woken(), poll(1)), ([0, 1], (false, 2)));
+        // Another thread, that has just said that it wakes, now does.
+        shared.task.wake();
+        assert_eq!((woken(), poll(1)), ([0, 2], (false, 2)));
+        wake();
+        assert_eq!((woken(), poll(1)), ([0, 3], (false, 3)));
+        wake();
+        assert_eq!((woken(), poll(1)), ([0, 4], (true, 4)));
     }
 }

@@ -154,7 +154,7 @@ impl LineWriter {
         let mut log = self.0.room(line.longest());
         let is_first = log.waiting.is_empty();
         let Log { waiting, times, .. } = &mut *log;
-        line.add_to(waiting, times.write(clock::now()));
+        line.add_to(waiting, times.write_in_full(clock::now()));
         self.0.added(log, is_first, true);
     }
 }
@@ -277,6 +277,7 @@ mod tests {
             let all = written.take().concat();
             let lines: Vec<&str> = all.lines().collect();
             assert!(lines.len() == 3 && lines[1].ends_with(" took_us=2"), "{all}");
+            assert!(lines[1].find(' ') == Some("1970-01-01T00:00:00.000000Z".len()), "{all}");
             (0..100).for_each(|took_us| logs.writer().add(&access(took_us)));
         });
         drop(logs);
