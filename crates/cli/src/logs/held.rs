@@ -115,19 +115,16 @@ impl Shared {
         }
     }
 
-    /// The log, with room for a line of so many bytes.
-    fn room(&self, length: usize) -> MutexGuard<'_, Log> {
+    /// Has a line of at most so many bytes added.
+    fn add(&self, length: usize, may_wait: bool, line: impl FnOnce(&mut Log)) {
         let mut log = self.lock();
         while !log.waiting.is_empty() && log.waiting.len() + length > self.at_once {
             drop(log);
             self.write_waiting();
             log = self.lock();
         }
-        log
-    }
-
-    /// A line was added.
-    fn added(&self, log: MutexGuard<'_, Log>, is_first: bool, may_wait: bool) {
+        let is_first = log.waiting.is_empty();
+        line(&mut log);
         // Nobody writes what comes after the end.
         if !may_wait || log.has_ended {
             drop(log);
@@ -151,11 +148,9 @@ impl LineWriter {
     /// Adds the line about a request.
     pub(super) fn add(&self, access: &Access<'_>) {
         let line = text::Line::about(access);
-        let mut log = self.0.room(line.longest());
-        let is_first = log.waiting.is_empty();
-        let Log { waiting, times, .. } = &mut *log;
-        line.add_to(waiting, times.write_in_full(clock::now()));
-        self.0.added(log, is_first, true);
+        self.0.add(line.longest(), true, |Log { waiting, times, .. }| {
+            line.add_to(waiting, times.write_in_full(clock::now()));
+        });
     }
 }
 
@@ -173,10 +168,7 @@ impl<'a> MakeWriter<'a> for LineWriter {
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut log = self.shared.room(line.len());
-        let is_first = log.waiting.is_empty();
-        log.waiting.extend_from_slice(line);
-        self.shared.added(log, is_first, self.may_wait);
+        self.shared.add(line.len(), self.may_wait, |log| log.waiting.extend_from_slice(line));
         Ok(line.len())
     }
 

@@ -37,15 +37,20 @@ impl<'a> Line<'a> {
     pub(super) fn add_to(&self, lines: &mut Vec<u8>, time: &str) {
         let Access { request_id, method, status, client, key_id, took_us, .. } = *self.access;
         let [mut status_digits, mut took_digits] = [itoa::Buffer::new(); 2];
-        let mut add = |parts: &[&str]| parts.iter().for_each(|part| lines.extend_from_slice(part.as_bytes()));
-        add(&[time, "  INFO ", ACCESS, ": request request_id=", request_id, " method=\"", method]);
-        add(&["\" route=\"", &self.route, "\" status=", status_digits.format(status), " client=", client]);
+        add(lines, &[time, "  INFO ", ACCESS, ": request request_id=", request_id, " method=\"", method]);
+        add(
+            lines,
+            &["\" route=\"", &self.route, "\" status=", status_digits.format(status), " client=", client],
+        );
         if let Some(key_id) = key_id {
             write!(lines, " key_id={key_id}").expect("memory takes whatever is written");
         }
-        let mut add = |parts: &[&str]| parts.iter().for_each(|part| lines.extend_from_slice(part.as_bytes()));
-        add(&[" took_us=", took_digits.format(took_us), "\n"]);
+        add(lines, &[" took_us=", took_digits.format(took_us), "\n"]);
     }
+}
+
+fn add(lines: &mut Vec<u8>, parts: &[&str]) {
+    parts.iter().for_each(|part| lines.extend_from_slice(part.as_bytes()));
 }
 
 #[cfg(test)]
