@@ -10,8 +10,8 @@ use crate::support::{Answer, Caller, IssuedKey, Service, record_of, until};
 const BATCH: &str = "/api/v1/usage/batch";
 /// Records of one reporter that may wait before further ones are put off.
 const MOST_OF_ONE: usize = 10_000;
-/// More than shares a transaction with others.
-const LARGE: usize = 2001;
+/// So many that no other report shares their transaction.
+const LARGE: usize = 5000;
 
 /// A batch of so many records, each with an idempotency key.
 fn batch_of(count: usize, key: &IssuedKey, name: usize) -> Value {
