@@ -15,8 +15,10 @@ impl RequestId {
     pub fn of(headers: &HeaderMap) -> Self {
         let given = headers.get(REQUEST_ID).filter(|value| value.to_str().is_ok_and(is_sane));
         Self(given.cloned().unwrap_or_else(|| {
+            // None has to be greater than the one before, for which all threads would wait for one another.
+            let id = uuid::Uuid::new_v7(uuid::Timestamp::now(uuid::NoContext));
             let mut buffer = uuid::Uuid::encode_buffer();
-            let text = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+            let text = id.hyphenated().encode_lower(&mut buffer);
             HeaderValue::from_str(text).expect("letters, digits and hyphens are a header's value")
         }))
     }
