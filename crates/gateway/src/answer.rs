@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::body::AnswerBody;
 use crate::forward::drop_between_neighbours;
 use crate::gateway::{Caller, Seen};
-use crate::upstream::Lease;
+use crate::pool::Lease;
 
 /// How many headers most answers get.
 const OWN: usize = 4;
@@ -72,11 +72,11 @@ pub(crate) fn forwarded(
 
 /// Adds what every answer says: the request's id, how the limit stands, and a word on keys in queries.
 pub(crate) fn finish(
-    mut response: Response<AnswerBody>,
+    response: &mut Response<AnswerBody>,
     caller: &Caller,
-    seen: &Seen,
+    seen: &Seen<'_>,
     strict_transport: bool,
-) -> Response<AnswerBody> {
+) {
     let is_our_own = response.extensions_mut().remove::<OfOurOwn>().is_some();
     let headers = response.headers_mut();
     headers.reserve(OWN);
@@ -93,7 +93,6 @@ pub(crate) fn finish(
         // RFC 9745; as long as there are these keys, the parameter has been deprecated.
         headers.insert(DEPRECATION, HeaderValue::from_static("@1735689600"));
     }
-    response
 }
 
 fn tell_quota(headers: &mut HeaderMap, quota: &HourlyQuota) {

@@ -12,8 +12,8 @@ use hyper::body::Incoming;
 use tokio::time::sleep;
 
 use crate::alarm::Alarm;
+use crate::pool::Lease;
 use crate::routes::Limits;
-use crate::upstream::Lease;
 
 /// A body of at most so many bytes goes on as a whole if it is there, which spares a task and timers.
 const SMALL: u64 = 64 * 1024;

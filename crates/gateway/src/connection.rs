@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::request::Parts as Head;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -47,7 +48,7 @@ pub(crate) enum NoAnswer {
     /// It did not begin in time.
     Late,
     /// The request never left this process; here it is.
-    Unsent(Box<Request<Upload>>, hyper::Error),
+    Unsent(Box<(Box<Head>, Upload)>, hyper::Error),
     /// The exchange broke off.
     Broken(hyper::Error),
 }
@@ -107,11 +108,12 @@ impl Connection {
     /// Sends a request, and waits for the head of the answer; for at most `patience`, if there is such.
     pub(crate) async fn send(
         &mut self,
-        request: Box<Request<Upload>>,
+        head: Box<Head>,
+        body: Upload,
         patience: Option<Duration>,
     ) -> Result<Response<Incoming>, NoAnswer> {
         let Self { sender, driver, task, alarm } = self;
-        if request.body().is_streamed()
+        if body.is_streamed()
             && let Some(moving) = driver.moving.take()
         {
             *task = Some(Task(tokio::spawn(moving)));
@@ -122,8 +124,15 @@ impl Connection {
         }
         // Without the budget of tasks, which would have to wake this one. Nothing is sent before the first poll, so
         // that all it wakes hears the bell.
-        let mut sending = pin!(unconstrained(async { sender.try_send_request(*request).await }));
-        poll_fn(|cx| match driver.poll(cx, |cx| sending.as_mut().poll(cx)) {
+        let (mut request, mut sending) = (Some((head, body)), pin!(None));
+        let mut answered = |cx: &mut Context<'_>| {
+            if let Some((head, body)) = request.take() {
+                let request = Request::from_parts(*head, body);
+                sending.set(Some(unconstrained(sender.try_send_request(request))));
+            }
+            sending.as_mut().as_pin_mut().map_or(Poll::Pending, |sending| sending.poll(cx))
+        };
+        poll_fn(|cx| match driver.poll(cx, &mut answered) {
             Poll::Ready(answered) => Poll::Ready(answered.map_err(NoAnswer::from)),
             Poll::Pending => alarm.poll(cx).map(|()| Err(NoAnswer::Late)),
         })
@@ -160,7 +169,10 @@ impl Connection {
 impl From<TrySendError<Request<Upload>>> for NoAnswer {
     fn from(mut failure: TrySendError<Request<Upload>>) -> Self {
         match failure.take_message() {
-            Some(unsent) => Self::Unsent(Box::new(unsent), failure.into_error()),
+            Some(unsent) => {
+                let (head, body) = unsent.into_parts();
+                Self::Unsent(Box::new((Box::new(head), body)), failure.into_error())
+            }
             None => Self::Broken(failure.into_error()),
         }
     }

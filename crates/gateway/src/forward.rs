@@ -7,16 +7,17 @@ use hokusai_http::FORWARDED_FOR;
 use http::header::{CONNECTION, COOKIE, HOST, HeaderName, VIA};
 use http::request::Parts as Head;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use crate::answer;
 use crate::body::{AnswerBody, Progress, Upload, UploadFault};
 use crate::credential::Query;
 use crate::gateway::{Caller, Parts};
+use crate::pool::Lease;
 use crate::receive::{bad_request, too_large};
 use crate::routes::Route;
-use crate::upstream::{Lease, SendError};
+use crate::upstream::SendError;
 
 /// Headers by which a request that reads is taken for one that changes.
 const OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
@@ -37,7 +38,7 @@ impl Parts {
         mut head: Box<Head>,
         (upload, progress): (Upload, Option<Arc<Progress>>),
         target: PathAndQuery,
-        route: &Arc<Route>,
+        route: &Route,
         caller: &Caller,
         key: &KeyFacts,
     ) -> Result<Response<AnswerBody>, Denial> {
@@ -49,13 +50,18 @@ impl Parts {
         head.extensions.clear();
         let limits = route.limits;
         let patience = progress.is_none().then_some(limits.first_byte);
-        let sent = upstream.send(Box::new(Request::from_parts(*head, upload)), patience);
         let answered = match &progress {
-            None => sent.await,
-            Some(progress) => tokio::select! {
-                answered = sent => answered,
-                () = Box::pin(progress.stands_still(limits.first_byte)) => Err(SendError::Late),
-            },
+            None => upstream.send(head, upload, patience).await,
+            // What is rare lies elsewhere: a request is moved the less.
+            Some(progress) => {
+                Box::pin(async {
+                    tokio::select! {
+                        answered = upstream.send(head, upload, patience) => answered,
+                        () = progress.stands_still(limits.first_byte) => Err(SendError::Late),
+                    }
+                })
+                .await
+            }
         };
         let (response, mut lease) = received(answered, progress.as_deref(), route)?;
         lease.hold_for(progress, limits.idle);

@@ -21,6 +21,7 @@ use crate::mlflow::{self, Mlflow};
 use crate::models::{self, Asker, Catalogue};
 use crate::routes::{Limits, Place, Routes};
 use crate::traffic::{self, Traffic};
+use crate::upstream::unshared;
 use crate::{answer, credential, forward, own, receive};
 
 /// The status that is noted of a request whose caller did not wait for the answer.
@@ -84,8 +85,8 @@ pub(crate) struct Caller {
 
 /// What is known of a request so far; the answer and the log say it.
 #[derive(Default)]
-pub(crate) struct Seen {
-    pub(crate) place: Option<Place>,
+pub(crate) struct Seen<'a> {
+    pub(crate) place: Option<Place<'a>>,
     pub(crate) admitted: Option<(KnownKey, HourlyQuota)>,
     pub(crate) key_in_query: bool,
 }
@@ -102,8 +103,7 @@ impl Gateway {
     ) -> Self {
         traffic::describe();
         let name = format!("hokusai-{:08x}", rand::random::<u32>());
-        let via =
-            HeaderValue::from_str(&format!("1.1 {name}")).expect("letters and digits are a header's value");
+        let via = unshared(&format!("1.1 {name}")).expect("letters and digits are a header's value");
         let mlflow = options.mlflow.as_ref().map(Mlflow::upstream);
         let (elsewhere, catalogue) = (Traffic::of("none"), Catalogue::new(nodes, mlflow, Limits::default()));
         let routes = routes.0;
@@ -130,30 +130,32 @@ impl Link {
         let mut head = Box::new(head);
         let uri = std::mem::take(&mut head.uri);
         receive::name_host(&mut head, &uri);
-        let (method, seen) = (head.method.clone(), Seen::default());
-        let mut exchange = Exchange { link: self, method, caller, seen, status: CALLER_GONE };
+        let method = receive::known_method(&head.method);
         async move {
-            let Exchange { link, caller, seen, status, .. } = &mut exchange;
-            let gateway = &link.gateway;
-            let response = match gateway.pass(head, body, &uri, caller, seen).await {
+            let (gateway, caller) = (&*self.gateway, &caller);
+            let seen = Seen::default();
+            let mut exchange = Exchange { gateway, method, caller, seen, status: CALLER_GONE };
+            let Exchange { seen, status, .. } = &mut exchange;
+            let mut response = match gateway.pass(head, body, &uri, caller, seen).await {
                 Ok(response) => response,
                 Err(denial) => gateway.denied(denial, seen.place.as_ref(), uri.path()),
             };
             *status = response.status().as_u16();
-            Ok(answer::finish(response, caller, seen, gateway.options.is_tls))
+            answer::finish(&mut response, caller, seen, gateway.options.is_tls);
+            Ok(response)
         }
     }
 }
 
 impl Parts {
     /// The phases in their order. Whoever does not pass one is told why.
-    async fn pass(
-        &self,
+    async fn pass<'a>(
+        &'a self,
         mut head: Box<Head>,
         body: Incoming,
         uri: &Uri,
         caller: &Caller,
-        seen: &mut Seen,
+        seen: &mut Seen<'a>,
     ) -> Result<Response<AnswerBody>, Denial> {
         let path = receive::well_formed(&head, uri, self)?;
         if let Some(answer) = own::answer(&head, &path, caller, self) {
@@ -180,25 +182,25 @@ impl Parts {
             }
             Place::Mlflow(call) => {
                 let body = Box::pin(call.body(&mut head.headers, body)).await?;
-                self.forward(head, body, call.mount.target(uri, &path, &query)?, &call.mount, caller, key)
+                self.forward(head, body, call.mount.target(uri, &path, &query)?, call.mount, caller, key)
                     .await
             }
         }
     }
 
     /// Where the request leads. Nothing passes by default.
-    fn place(&self, method: &Method, path: &str) -> Result<Place, Denial> {
+    fn place(&self, method: &Method, path: &str) -> Result<Place<'_>, Denial> {
         if let Some(call) = models::Call::of(method, path) {
             return call.map(Place::Models);
         }
         if let Some(call) = self.options.mlflow.as_ref().and_then(|mlflow| mlflow.find(method, path)) {
             return call.map(Place::Mlflow);
         }
-        self.routes.find(path).cloned().map(Place::Route).ok_or_else(receive::no_route)
+        self.routes.find(path).map(|route| Place::Route(route)).ok_or_else(receive::no_route)
     }
 
     /// The answer to a request that does not pass, in the words of its client; also if it leads nowhere.
-    fn denied(&self, denial: Denial, place: Option<&Place>, path: &str) -> Response<AnswerBody> {
+    fn denied(&self, denial: Denial, place: Option<&Place<'_>>, path: &str) -> Response<AnswerBody> {
         let is_for_mlflow = match place {
             Some(place) => matches!(place, Place::Mlflow(_)),
             None => self.options.mlflow.as_ref().is_some_and(|mlflow| mlflow.owns(path)),
@@ -206,7 +208,7 @@ impl Parts {
         if is_for_mlflow { mlflow::denied(denial) } else { answer::denied(&denial, &denial.body()) }
     }
 
-    fn limits(&self, place: &Place) -> Limits {
+    fn limits(&self, place: &Place<'_>) -> Limits {
         match place {
             Place::Route(route) => route.limits,
             Place::Models(_) => self.catalogue.limits(),
@@ -214,7 +216,7 @@ impl Parts {
         }
     }
 
-    fn traffic<'a>(&'a self, place: Option<&'a Place>) -> &'a Traffic {
+    fn traffic<'a>(&'a self, place: Option<&Place<'a>>) -> &'a Traffic {
         match place {
             None => &self.elsewhere,
             Some(Place::Route(route)) => &route.traffic,
@@ -228,18 +230,18 @@ impl Parts {
 
 /// A request and what became of it. At its end it is counted, logged without anything that could be a secret,
 /// and reported as usage if its key was admitted; also if its caller goes before the answer is there.
-struct Exchange {
-    link: Arc<Link>,
-    method: Method,
-    caller: Caller,
-    seen: Seen,
+struct Exchange<'a> {
+    gateway: &'a Parts,
+    method: &'static str,
+    caller: &'a Caller,
+    seen: Seen<'a>,
     status: u16,
 }
 
-impl Drop for Exchange {
+impl Drop for Exchange<'_> {
     fn drop(&mut self) {
         let (took, place) = (self.caller.started.elapsed(), self.seen.place.as_ref());
-        let gateway = &self.link.gateway;
+        let gateway = self.gateway;
         gateway.traffic(place).count(self.status, took);
         let (status, admitted) = (self.status, self.seen.admitted.as_ref());
         if let (Some(place), Some((key, _))) = (place, admitted) {
@@ -248,7 +250,7 @@ impl Drop for Exchange {
         }
         let access = Access {
             request_id: self.caller.id.text(),
-            method: receive::known_method(&self.method),
+            method: self.method,
             route: place.map_or("none", Place::name),
             status,
             client: self.caller.address.to_str().unwrap_or_default(),

@@ -22,6 +22,7 @@ mod mlflow;
 mod models;
 mod own;
 mod path;
+mod pool;
 mod receive;
 mod routes;
 mod traffic;

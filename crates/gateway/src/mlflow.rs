@@ -56,7 +56,7 @@ pub struct Mlflow(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     /// The root, and [`MOUNTS`].
-    mounts: Vec<Arc<Route>>,
+    mounts: Vec<Route>,
     passes_admin: bool,
     /// One for each row of the table, once there was a call.
     traffic: Box<[OnceLock<Traffic>]>,
@@ -64,9 +64,9 @@ struct Parts {
 
 /// A call that MLflow is known to answer.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct Call<'a> {
     /// Below which prefix it came.
-    pub(crate) mount: Arc<Route>,
+    pub(crate) mount: &'a Route,
     row: &'static Row,
 }
 
@@ -81,17 +81,15 @@ impl Mlflow {
         let upstream = Arc::new(upstream.map_err(|fault| fault.what)?);
         // It stores what it was sent, or fetches what it is asked for, before it answers; and artifacts are large.
         let limits = Limits { first_byte: Duration::from_secs(300), ..Limits::default() };
-        let mount = |prefix: &&str| {
-            Arc::new(Route {
-                prefix: (*prefix).into(),
-                upstream: upstream.clone(),
-                strips_prefix: true,
-                scopes: Box::default(),
-                service: None,
-                key_prefixes: Box::default(),
-                limits,
-                traffic: Traffic::of(prefix),
-            })
+        let mount = |prefix: &&str| Route {
+            prefix: (*prefix).into(),
+            upstream: upstream.clone(),
+            strips_prefix: true,
+            scopes: Box::default(),
+            service: None,
+            key_prefixes: Box::default(),
+            limits,
+            traffic: Traffic::of(prefix),
         };
         let mounts = [""].iter().chain(&MOUNTS).map(mount).collect();
         let traffic = (0..table::size()).map(|_| OnceLock::new()).collect();
@@ -119,15 +117,16 @@ impl Mlflow {
     /// Whether it answers. A server that starts is asked until it does.
     pub async fn answers(&self) -> bool {
         let upstream = self.upstream();
-        let mut request = Request::new(Upload::whole(Bytes::new()));
-        request.headers_mut().insert(HOST, upstream.host_header());
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.headers.insert(HOST, upstream.host_header());
         let Some(target) = upstream.target("/health", None) else { return false };
-        *request.uri_mut() = Uri::from(target);
-        upstream.send(Box::new(request), None).await.is_ok_and(|(response, _)| response.status().is_success())
+        head.uri = Uri::from(target);
+        let sent = upstream.send(Box::new(head), Upload::whole(Bytes::new()), None).await;
+        sent.is_ok_and(|(response, _)| response.status().is_success())
     }
 
     /// Below which prefix a path is, whatever its case. `None`: it does not belong to MLflow.
-    fn mount(&self, path: &str) -> Option<&Arc<Route>> {
+    fn mount(&self, path: &str) -> Option<&Route> {
         let (root, below) = self.0.mounts.split_first()?;
         let ignoring_case = |prefix: &str| leads(prefix, path, str::eq_ignore_ascii_case);
         let is_at_the_root =
@@ -142,7 +141,7 @@ impl Mlflow {
     }
 
     /// What a method on a path asks. `None`: the path does not belong to MLflow.
-    pub(crate) fn find(&self, method: &Method, path: &str) -> Option<Result<Call, Denial>> {
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Option<Result<Call<'_>, Denial>> {
         let mount = self.mount(path)?;
         if !leads(&mount.prefix, path, str::eq) {
             return Some(Err(no_route()));
@@ -152,13 +151,13 @@ impl Mlflow {
                 let detail = "This part of MLflow is not passed on: mlflow_admin is off";
                 Err(Denial::new(StatusCode::NOT_FOUND, "not_found", detail))
             }
-            Found::Row(row) => Ok(Call { mount: mount.clone(), row }),
+            Found::Row(row) => Ok(Call { mount, row }),
             Found::OtherMethod => Err(wrong_method()),
             Found::Nothing => Err(no_route()),
         })
     }
 
-    pub(crate) fn traffic(&self, call: &Call) -> &Traffic {
+    pub(crate) fn traffic(&self, call: &Call<'_>) -> &Traffic {
         self.0.traffic[call.row.index].get_or_init(|| Traffic::of(&call.row.path))
     }
 }
@@ -169,7 +168,7 @@ pub(crate) fn claims(prefix: &str) -> Option<&'static str> {
     own.find(|own| leads(own, prefix, str::eq_ignore_ascii_case))
 }
 
-impl Call {
+impl Call<'_> {
     /// What it asks of a key.
     pub(crate) fn demand(&self) -> Demand<'static> {
         self.row.power.demand()

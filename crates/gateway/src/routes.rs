@@ -46,16 +46,16 @@ pub(crate) struct Limits {
 
 /// Where a request leads.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum Place<'a> {
     /// To a service behind the gateway.
-    Route(Arc<Route>),
+    Route(&'a Route),
     /// To the catalogue of models.
     Models(models::Call),
     /// To MLflow.
-    Mlflow(mlflow::Call),
+    Mlflow(mlflow::Call<'a>),
 }
 
-impl Place {
+impl Place<'_> {
     /// What a method asks of a key here.
     pub(crate) fn demand(&self, method: &Method) -> Demand<'_> {
         match self {

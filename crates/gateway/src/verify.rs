@@ -10,7 +10,7 @@ impl Parts {
     pub(crate) async fn verify(
         &self,
         key: &Secret,
-        place: &Place,
+        place: &Place<'_>,
         demand: Demand<'_>,
         caller: &Caller,
     ) -> Result<(KnownKey, HourlyQuota), Denial> {

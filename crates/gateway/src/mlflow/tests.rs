@@ -43,7 +43,8 @@ fn a_call_is_found_at_the_root_and_below_the_mounts() {
 fn what_the_server_itself_can_do_is_passed_on_only_where_that_is_turned_on() {
     let (path, post) = ("/gateway/openai/v1/embeddings", Method::POST);
     assert_eq!(mlflow(false).find(&post, path).unwrap().unwrap_err().status, StatusCode::NOT_FOUND);
-    let call = mlflow(true).find(&post, path).unwrap().unwrap();
+    let with_admin = mlflow(true);
+    let call = with_admin.find(&post, path).unwrap().unwrap();
     assert!(matches!(call.demand(), Demand::ChangeWith([scope]) if scope.as_str() == "mlflow:admin"));
 }
 

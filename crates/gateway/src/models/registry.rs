@@ -231,12 +231,11 @@ impl Registry {
         headers.insert(REQUEST_ID, asker.request.value());
         headers.insert(HOST, self.upstream.host_header());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let mut request = Request::new(Upload::whole(body));
-        (*request.method_mut(), *request.uri_mut()) = (method, Uri::from(target));
-        *request.headers_mut() = headers;
+        let (mut head, ()) = Request::new(()).into_parts();
+        (head.method, head.uri, head.headers) = (method, Uri::from(target), headers);
         let exchange = async {
             let _turn = self.turns.acquire().await.expect("nobody closes it");
-            let sent = self.upstream.send(Box::new(request), None).await;
+            let sent = self.upstream.send(Box::new(head), Upload::whole(body), None).await;
             let (response, lease) = sent.map_err(|fault| failed(&fault, "/v1/models"))?;
             let status = response.status();
             let body = AnswerBody::streamed(response.into_body(), self.patience, lease);
