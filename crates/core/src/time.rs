@@ -1,5 +1,7 @@
 //! Instants, hours and elapsed time, as plain integers that the caller supplies.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Microseconds in a second.
@@ -83,11 +85,15 @@ pub fn micros(duration: Duration) -> i64 {
 /// Joins a clock that may stop in sleep with one that may be set by hand, into one that never runs slow.
 ///
 /// It follows `boot` (which a set wall clock cannot move) and adds every leap ahead that the wall clock
-/// makes against it (a suspended virtual machine shows only there). Leaps back add nothing.
+/// makes against it (a suspended virtual machine shows only there). Leaps back add nothing. To read it between
+/// leaps takes no lock.
 #[derive(Debug)]
 pub struct ElapsedMeter {
-    offset: i64,
-    leapt: i64,
+    /// How far the wall clock is ahead of the other. What it leapt is there before it.
+    offset: AtomicI64,
+    leapt: AtomicI64,
+    /// One at a time notes a leap.
+    leaping: Mutex<()>,
 }
 
 impl ElapsedMeter {
@@ -97,18 +103,32 @@ impl ElapsedMeter {
     /// Starts at the two clocks' present readings, in microseconds.
     #[must_use]
     pub fn new(boot: i64, wall: Timestamp) -> Self {
-        Self { offset: wall.0.saturating_sub(boot), leapt: 0 }
+        let offset = AtomicI64::new(wall.0.saturating_sub(boot));
+        Self { offset, leapt: AtomicI64::new(0), leaping: Mutex::new(()) }
     }
 
     /// The elapsed time at the two clocks' present readings, in microseconds.
-    pub fn read(&mut self, boot: i64, wall: Timestamp) -> Elapsed {
+    pub fn read(&self, boot: i64, wall: Timestamp) -> Elapsed {
         let offset = wall.0.saturating_sub(boot);
-        let leap = offset.saturating_sub(self.offset);
-        if leap.abs() > Self::LEAP {
-            self.leapt = self.leapt.saturating_add(leap.max(0));
-            self.offset = offset;
+        if self.leap(offset).abs() > Self::LEAP {
+            self.note(offset);
         }
-        Elapsed(boot.saturating_add(self.leapt))
+        Elapsed(boot.saturating_add(self.leapt.load(Ordering::Relaxed)))
+    }
+
+    fn leap(&self, offset: i64) -> i64 {
+        offset.saturating_sub(self.offset.load(Ordering::Acquire))
+    }
+
+    fn note(&self, offset: i64) {
+        let _one = self.leaping.lock().unwrap_or_else(PoisonError::into_inner);
+        let leap = self.leap(offset);
+        // Perhaps another noted it meanwhile.
+        if leap.abs() > Self::LEAP {
+            let leapt = self.leapt.load(Ordering::Relaxed);
+            self.leapt.store(leapt.saturating_add(leap.max(0)), Ordering::Relaxed);
+            self.offset.store(offset, Ordering::Release);
+        }
     }
 }
 
@@ -127,7 +147,7 @@ mod tests {
 
     #[test]
     fn elapsed_time_counts_leaps_ahead_and_ignores_leaps_back() {
-        let mut meter = ElapsedMeter::new(0, Timestamp(0));
+        let meter = ElapsedMeter::new(0, Timestamp(0));
         assert_eq!(meter.read(10, Timestamp(10)), Elapsed(10));
         assert_eq!(meter.read(20, Timestamp(20 + 5 * SECOND)), Elapsed(20 + 5 * SECOND));
         assert_eq!(meter.read(30, Timestamp(30)), Elapsed(30 + 5 * SECOND));
