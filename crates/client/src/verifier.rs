@@ -9,6 +9,7 @@ mod journal;
 mod metrics;
 mod nodes;
 mod origin;
+mod per_thread;
 mod predecessors;
 mod reports;
 mod sending;

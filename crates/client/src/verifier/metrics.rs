@@ -1,15 +1,15 @@
 //! What a verifier counts, and how that is shown. No key and no user is named.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hokusai_core::policy::Refusal;
 use hokusai_core::time::Elapsed;
 
+use super::per_thread::PerThread;
 use super::{Decision, Unavailable};
 
-const SHARDS: usize = 16;
 const REFUSALS: usize = Refusal::ALL.len();
 const KINDS: usize = REFUSALS + 4;
 const ADMITTED: usize = REFUSALS;
@@ -80,10 +80,10 @@ pub struct ReportMetrics {
     pub damaged: u64,
 }
 
-/// The counts. Each thread adds to a place of its own, so that none waits for another's.
+/// The counts.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    shards: Box<[Shard; SHARDS]>,
+    of_threads: PerThread<OfThread>,
     pub(crate) look_ups: AtomicU64,
     pub(crate) messages: AtomicU64,
     pub(crate) items: AtomicU64,
@@ -93,10 +93,8 @@ pub(crate) struct Counters {
     pub(crate) followed: AtomicI64,
 }
 
-/// Two cache lines at the least: some processors fetch them in pairs.
 #[derive(Debug, Default)]
-#[repr(align(128))]
-struct Shard {
+struct OfThread {
     at_once: [AtomicU64; KINDS],
     after_waiting: [AtomicU64; KINDS],
 }
@@ -104,7 +102,7 @@ struct Shard {
 impl Counters {
     pub(crate) fn new(inherited: u64, now: Elapsed) -> Self {
         Self {
-            shards: Box::default(),
+            of_threads: PerThread::default(),
             look_ups: AtomicU64::new(0),
             messages: AtomicU64::new(0),
             items: AtomicU64::new(0),
@@ -122,19 +120,19 @@ impl Counters {
             Err(Unavailable::Unreachable | Unavailable::Forked) => UNREACHABLE,
             Err(Unavailable::Busy) => BUSY,
         };
-        let shard = &self.shards[shard_of_thread()];
-        let counts = if has_waited { &shard.after_waiting } else { &shard.at_once };
+        let own = self.of_threads.own();
+        let counts = if has_waited { &own.after_waiting } else { &own.at_once };
         counts[kind].fetch_add(1, Ordering::Relaxed);
     }
 
     /// The sums, of all requests and of those that did not wait.
     fn sums(&self) -> ([u64; KINDS], [u64; KINDS]) {
         let (mut all, mut at_once) = ([0; KINDS], [0; KINDS]);
-        for shard in self.shards.iter() {
+        for one in self.of_threads.iter() {
             for kind in 0..KINDS {
-                let here = shard.at_once[kind].load(Ordering::Relaxed);
+                let here = one.at_once[kind].load(Ordering::Relaxed);
                 at_once[kind] += here;
-                all[kind] += here + shard.after_waiting[kind].load(Ordering::Relaxed);
+                all[kind] += here + one.after_waiting[kind].load(Ordering::Relaxed);
             }
         }
         (all, at_once)
@@ -177,14 +175,6 @@ fn place(refusal: Refusal) -> usize {
         Refusal::InsufficientScope => 4,
         Refusal::IpNotAllowed => 5,
     }
-}
-
-fn shard_of_thread() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static SHARD: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
-    }
-    SHARD.with(|shard| *shard)
 }
 
 impl VerifierMetrics {

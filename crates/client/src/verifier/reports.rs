@@ -18,12 +18,13 @@ use tokio::sync::Notify;
 
 use super::journal::JournalError;
 use super::metrics::ReportMetrics;
+use super::per_thread::PerThread;
 use super::shelf::{Read, Shelf, add_line};
 use crate::clock::lock;
 use crate::error::Error;
 
-/// The most that waits to be written down, in bytes of notes. Their records are several times as large.
-const MOST_BUFFERED: usize = 4 * 1024 * 1024;
+/// The most of one thread's that waits to be written down, in bytes of notes. Their records are several times as large.
+const MOST_BUFFERED: usize = 2 * 1024 * 1024;
 
 /// About how long a line of a record is without the texts, in bytes.
 const USUAL: usize = 256;
@@ -51,7 +52,8 @@ pub(crate) struct Reports {
     maker: HolderId,
     /// How many numbers were given: in order, for whoever gives some holds the shelf.
     made: AtomicU64,
-    buffer: Mutex<Buffer>,
+    /// Of each thread that reports one.
+    buffers: PerThread<Mutex<Buffer>>,
     shelf: Mutex<Shelf>,
     /// There is something in the buffer.
     pub(crate) came: Notify,
@@ -98,7 +100,7 @@ impl Reports {
         Ok(Self {
             maker,
             made: AtomicU64::new(0),
-            buffer: Mutex::default(),
+            buffers: PerThread::default(),
             shelf: Mutex::new(Shelf::open(directory, most)?),
             came: Notify::new(),
             put: Notify::new(),
@@ -112,11 +114,12 @@ impl Reports {
     /// Keeps one report, unless it shows that `is_left`: that this process has been forked off from the one that sends
     /// them. Asking that each time would take longer than all else here.
     pub(crate) fn take(&self, served: &Served<'_>, now: Timestamp, is_left: impl Fn() -> bool) {
-        let mut buffer = match self.buffer.try_lock() {
+        let own = self.buffers.own();
+        let mut buffer = match own.try_lock() {
             Ok(buffer) => buffer,
             // Whoever held it when the process was forked holds it for ever; and below, whoever was being told.
             Err(_) if is_left() => return,
-            Err(_) => lock(&self.buffer),
+            Err(_) => lock(own),
         };
         if buffer.notes.is_empty() && is_left() {
             return;
@@ -136,12 +139,15 @@ impl Reports {
     /// Writes down what is in the buffer. It waits for the disk.
     pub(crate) fn write_down(&self) {
         let mut shelf = lock(&self.shelf);
-        let buffer = std::mem::take(&mut *lock(&self.buffer));
-        if buffer.notes.is_empty() {
+        let mut lines = Vec::new();
+        for buffer in self.buffers.iter().map(|buffer| std::mem::take(&mut *lock(buffer))) {
+            let first = self.made.fetch_add(buffer.notes.len() as u64, Ordering::Relaxed);
+            buffer.write(&mut lines, self.maker, first);
+        }
+        if lines.is_empty() {
             return;
         }
-        let first = self.made.fetch_add(buffer.notes.len() as u64, Ordering::Relaxed);
-        let dropped = shelf.put(&buffer.lines(self.maker, first));
+        let dropped = shelf.put(&lines);
         drop(shelf);
         self.no_room(dropped);
         self.put.notify_one();
@@ -166,7 +172,12 @@ impl Reports {
     pub(crate) fn is_empty(&self) -> bool {
         // Whoever writes down holds the shelf from when it takes the buffer.
         let shelf = lock(&self.shelf);
-        shelf.is_empty() && lock(&self.buffer).notes.is_empty()
+        shelf.is_empty() && self.buffered() == 0
+    }
+
+    /// How many notes are not written down.
+    fn buffered(&self) -> usize {
+        self.buffers.iter().map(|buffer| lock(buffer).notes.len()).sum()
     }
 
     /// How the reports stand.
@@ -174,7 +185,7 @@ impl Reports {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Counts { sent, no_room, refused, damaged } = &self.counts;
         // One after the other: whoever writes down holds the shelf while it takes the buffer.
-        let buffered = lock(&self.buffer).notes.len() as u64;
+        let buffered = self.buffered() as u64;
         let waiting_bytes = lock(&self.shelf).bytes();
         ReportMetrics {
             buffered,
@@ -232,20 +243,17 @@ impl Buffer {
         self.notes.push(Note { at, key, status, took, service_length, endpoint_length });
     }
 
-    /// A line for the shelf of each; the first has this number.
-    fn lines(&self, maker: HolderId, first: u64) -> Vec<u8> {
-        let mut lines = Vec::with_capacity(self.notes.len() * USUAL + self.texts.len());
+    /// Writes a line for the shelf of each; the first has this number.
+    fn write(&self, lines: &mut Vec<u8>, maker: HolderId, first: u64) {
+        lines.reserve(self.notes.len() * USUAL + self.texts.len());
         let (maker, mut times) = (maker.to_string(), Times::default());
         let mut texts = &*self.texts;
         for (note, number) in self.notes.iter().zip(first..) {
             let (service_id, rest) = texts.split_at(note.service_length);
             let (endpoint, rest) = rest.split_at(note.endpoint_length);
             texts = rest;
-            add_line(&mut lines, |line| {
-                note.write(line, [service_id, endpoint], (&maker, number), &mut times)
-            });
+            add_line(lines, |line| note.write(line, [service_id, endpoint], (&maker, number), &mut times));
         }
-        lines
     }
 }
 
@@ -322,7 +330,9 @@ mod tests {
         ] {
             let mut buffer = Buffer::default();
             buffer.take(&served(endpoint, status, took), Timestamp(0));
-            let lines = String::from_utf8(buffer.lines(MAKER.parse().unwrap(), 0)).unwrap();
+            let mut lines = Vec::new();
+            buffer.write(&mut lines, MAKER.parse().unwrap(), 0);
+            let lines = String::from_utf8(lines).unwrap();
             let (_, record) = lines.split_once(' ').unwrap();
             let record: UsageRecord = serde_json::from_str(record).unwrap();
             let form = (&*record.endpoint, record.status_code, record.response_time_ms);
@@ -372,7 +382,7 @@ mod tests {
     #[test]
     fn a_process_that_was_forked_off_waits_for_nobody_who_is_not_there() {
         let reports = Reports::open(MAKER.parse().unwrap(), None, 400).unwrap();
-        let caught_at_it = lock(&reports.buffer);
+        let caught_at_it: Vec<_> = reports.buffers.iter().map(lock).collect();
         std::thread::scope(|scope| {
             let take =
                 |is_left| reports.take(&served("/a", 200, Duration::ZERO), Timestamp(0), move || is_left);
@@ -394,7 +404,10 @@ mod tests {
             let looking = scope.spawn(|| reports.metrics());
             std::thread::sleep(Duration::from_millis(100));
             assert!(!looking.is_finished(), "the disk is waited for");
-            assert!(reports.buffer.try_lock().is_ok(), "and nothing is held meanwhile");
+            assert!(
+                reports.buffers.iter().all(|buffer| buffer.try_lock().is_ok()),
+                "and nothing is held meanwhile"
+            );
             drop(writing);
             assert_eq!(looking.join().unwrap().buffered, 0);
         });
@@ -409,7 +422,7 @@ mod tests {
         reports.write_down();
         assert_eq!(reports.read().unwrap().records.len(), 1);
         assert_eq!(reports.counts.no_room.load(Ordering::Relaxed), 2);
-        lock(&reports.buffer).texts = "x".repeat(MOST_BUFFERED + 1);
+        lock(reports.buffers.own()).texts = "x".repeat(MOST_BUFFERED + 1);
         reports.take(&served("/a", 200, Duration::ZERO), Timestamp(0), || false);
         assert_eq!(reports.counts.no_room.load(Ordering::Relaxed), 3);
     }

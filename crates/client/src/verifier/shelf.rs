@@ -6,9 +6,9 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, Write as _};
+use std::io::{self, BufRead as _, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use hokusai_api::usage::UsageRecord;
@@ -281,9 +281,10 @@ fn find(directory: &Path) -> io::Result<Vec<(u64, Part)>> {
 }
 
 fn read_from(path: &Path, from: u64, size: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; size];
-    File::open(path)?.read_exact_at(&mut bytes, from)?;
-    Ok(bytes)
+    let (mut file, mut bytes) = (File::open(path)?, Vec::with_capacity(size));
+    file.seek(SeekFrom::Start(from))?;
+    let read = file.take(size as u64).read_to_end(&mut bytes)?;
+    if read < size { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
 }
 
 /// As many records as may be read at once. `is_all` says that nothing comes after these bytes.
