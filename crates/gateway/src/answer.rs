@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 use crate::body::AnswerBody;
-use crate::forward::drop_between_neighbours;
+use crate::forward::{drop_between_neighbours, text};
 use crate::gateway::{Caller, Seen};
 use crate::pool::Lease;
 
@@ -96,7 +96,8 @@ pub(crate) fn finish(
 }
 
 fn tell_quota(headers: &mut HeaderMap, quota: &HourlyQuota) {
-    headers.insert(LIMIT, HeaderValue::from(quota.limit));
-    headers.insert(REMAINING, HeaderValue::from(quota.remaining));
-    headers.insert(RESET, HeaderValue::from((quota.hour.0 + 1) * 3600));
+    let mut numeral = itoa::Buffer::new();
+    headers.insert(LIMIT, text(numeral.format(quota.limit)));
+    headers.insert(REMAINING, text(numeral.format(quota.remaining)));
+    headers.insert(RESET, text(numeral.format((quota.hour.0 + 1) * 3600)));
 }

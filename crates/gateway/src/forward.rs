@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hokusai_client::{Denial, KeyFacts};
+use hokusai_client::{Denial, KeyFacts, Scope};
 use hokusai_http::FORWARDED_FOR;
 use http::header::{CONNECTION, COOKIE, HOST, HeaderName, VIA};
 use http::request::Parts as Head;
@@ -111,21 +111,19 @@ impl Route {
 
 /// Says who asks.
 pub(crate) fn identify(headers: &mut HeaderMap, key: &KeyFacts) {
-    headers.insert(USER_ID, text(&*key.rights.user_id));
-    headers.insert(KEY_ID, text(key.id.to_string()));
-    let mut scopes = String::new();
-    for scope in &key.rights.scopes {
-        if !scopes.is_empty() {
-            scopes.push(' ');
-        }
-        scopes.push_str(scope.as_str());
-    }
-    headers.insert(SCOPES, text(scopes));
+    headers.insert(USER_ID, text(&key.rights.user_id));
+    headers.insert(KEY_ID, text(&key.id.to_string()));
+    let scopes = match &*key.rights.scopes {
+        [scope] => text(scope.as_str()),
+        scopes => text(&scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ")),
+    };
+    headers.insert(SCOPES, scopes);
 }
 
-/// A header's value. What can't be one is left empty: better nobody than somebody else.
-pub(crate) fn text(text: impl Into<String>) -> HeaderValue {
-    HeaderValue::try_from(text.into()).unwrap_or_else(|_| HeaderValue::from_static(""))
+/// A header's value, which takes no more room than its text. What can't be one is left empty: better nobody than
+/// somebody else.
+pub(crate) fn text(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// HTTP/2 may send cookies in several lines, HTTP/1.1 may not (RFC 9113, section 8.2.3).

@@ -275,7 +275,7 @@ pub async fn serve(listener: Listener, workers: Workers, gateway: Gateway, stop:
 
 /// An address, as headers and logs say it.
 fn said(address: IpAddr) -> HeaderValue {
-    forward::text(address.to_string())
+    forward::text(&address.to_string())
 }
 
 impl std::fmt::Debug for Gateway {
