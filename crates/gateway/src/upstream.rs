@@ -146,7 +146,7 @@ impl Upstream {
         let tcp = TcpStream::connect((&*self.host, self.port)).await?;
         tcp.set_nodelay(true)?;
         match &self.tls {
-            None => Connection::over(Gathered(tcp)).await,
+            None => Connection::over(Gathered::new(tcp)).await,
             Some((connector, name)) => Connection::over(connector.connect(name.clone(), tcp).await?).await,
         }
     }

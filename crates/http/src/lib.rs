@@ -12,6 +12,7 @@ mod hosts;
 mod lingering;
 mod listen;
 mod metrics;
+mod outbox;
 mod places;
 mod request_id;
 mod tls;

@@ -66,7 +66,7 @@ impl<S> Lingering<S> {
     }
 
     /// Tells of what came of writing.
-    fn written(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn written<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.exchanges.write(polled.is_pending());
         polled
     }
@@ -119,7 +119,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.written(polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -205,7 +205,7 @@ where
     if first_byte != Some(1) {
         return if shared.crowd.is_closing() { "stopped" } else { "silent" };
     }
-    let mut stream = TimeoutStream::new(Lingering::new(Gathered(stream), requests.exchanges.clone()));
+    let mut stream = TimeoutStream::new(Lingering::new(Gathered::new(stream), requests.exchanges.clone()));
     stream.set_write_timeout(Some(shared.options.headers));
     let stream = Box::pin(stream);
     let Some(tls) = &shared.tls else { return http1(stream, requests, shared).await };

@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use crate::outbox;
+
 thread_local! {
     static NUMBER: Cell<usize> = const { Cell::new(0) };
 }
@@ -73,6 +75,7 @@ impl Workers {
 impl Worker {
     fn start(number: usize) -> io::Result<Self> {
         let own = Builder::new_current_thread().enable_all().build()?;
+        own.spawn(outbox::keep_sending());
         let runtime = own.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let handle = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
