@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 
 use crate::outbox;
 
-/// The most bytes that are copied into one piece.
-const SMALL: usize = 1024;
+/// The most bytes that are copied into one piece. A connection keeps as much room.
+const SMALL: usize = 4096;
 
 /// A TCP stream. The system takes one piece faster than a list of pieces, so small ones are copied together: mostly
 /// these are an answer's head and its body. On a worker's thread they are sent once its other connections have had their
